@@ -1,0 +1,248 @@
+//! What one pass over a messages request tells; see `dialects/outline.rs`.
+//!
+//! Fields that another dialect could not carry are named here and nowhere else. What is dropped instead is
+//! listed in `request.rs`.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::super::outline::{Message, Outline, Reader, scan};
+use super::super::read::{self, Kind, Raw};
+use crate::chat::RequestError;
+
+/// How many stop texts OpenAI takes.
+const OPENAI_STOPS_MAX: usize = 4;
+
+pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
+    let mut reader = MessagesReader::default();
+    reader.outline.choices = 1;
+    // Every stream of this dialect tells usage.
+    reader.outline.wants_stream_usage = true;
+    scan(body, &mut reader)?;
+    if reader.outline.model.is_empty() {
+        return Err(read::missing(
+            format_args!("model"),
+            "it names a route, or `provider/model`",
+        ));
+    }
+    if reader.outline.answer_tokens_max.is_none() {
+        return Err(read::missing(
+            format_args!("max_tokens"),
+            "it is the longest answer you accept, in tokens",
+        ));
+    }
+    Ok(reader.outline)
+}
+
+#[derive(Default)]
+struct MessagesReader {
+    outline: Outline,
+}
+
+/// A content block, a tool, a tool choice, a format: things with a `type`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Raw<'a>>,
+    #[serde(borrow)]
+    text: Option<Raw<'a>>,
+    #[serde(borrow)]
+    source: Option<Raw<'a>>,
+    #[serde(borrow)]
+    input: Option<Raw<'a>>,
+    #[serde(borrow)]
+    content: Option<Raw<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    user_id: Option<Raw<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OutputConfig<'a> {
+    #[serde(borrow)]
+    format: Option<Raw<'a>>,
+}
+
+impl<'a> Reader<'a> for MessagesReader {
+    fn keys(&self) -> &'static [&'static str] {
+        &[
+            "model",
+            "stream",
+            "max_tokens",
+            "system",
+            "tools",
+            "tool_choice",
+            "output_config",
+            "metadata",
+            "stop_sequences",
+            "temperature",
+            "top_p",
+            "container",
+            "context_management",
+            "mcp_servers",
+            "inference_geo",
+        ]
+    }
+
+    fn field(&mut self, key: &str, raw: Raw<'a>) -> Result<(), RequestError> {
+        let at = format_args!("{key}");
+        match key {
+            "model" => {
+                self.outline.model = read::text(raw, at)?.into_owned();
+                if self.outline.model.is_empty() {
+                    return Err(read::invalid(at, "a name, not an empty string"));
+                }
+            }
+            "stream" => self.outline.is_streaming = read::flag(raw, at)?,
+            "max_tokens" => self.outline.answer_tokens_max = Some(read::tokens(raw, at)?),
+            "system" => self.blocks(raw, at)?,
+            "tools" => self.tools(raw)?,
+            "output_config" => self.output_config(raw)?,
+            "metadata" => {
+                let metadata: Metadata = read::object(raw, at, "an object")?;
+                if let Some(user) = metadata.user_id {
+                    let user = read::text(user, format_args!("metadata.user_id"))?;
+                    self.outline.user = Some(user.into_owned());
+                }
+            }
+            "stop_sequences" => read::each(raw, at, &mut |index, raw| {
+                let at = format_args!("stop_sequences[{index}]");
+                read::text(raw, at)?;
+                if index == OPENAI_STOPS_MAX {
+                    self.outline.unportable(at);
+                }
+                Ok(())
+            })?,
+            "tool_choice" => {
+                read::object::<Typed>(raw, at, "an object with `type`")?;
+            }
+            "temperature" | "top_p" => {
+                read::number(raw, at)?;
+            }
+            _ if matches!(raw.get(), "{}" | "[]") => {}
+            _ => self.outline.unportable(at),
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, index: usize, message: &Message<'a>) -> Result<(), RequestError> {
+        let at = format_args!("messages[{index}].role");
+        let Some(role) = message.role else {
+            return Err(read::missing(at, "it is `user` or `assistant`"));
+        };
+        let role = read::text(role, at)?;
+        // Newer models also take instructions between the turns.
+        if !matches!(&*role, "user" | "assistant" | "system") {
+            return Err(read::invalid(at, "one of user, assistant, system"));
+        }
+        self.outline.message_count = self.outline.message_count.saturating_add(1);
+        self.outline.last_role_is_assistant = role == "assistant";
+        let at = format_args!("messages[{index}].content");
+        match message.content {
+            Some(content) => self.blocks(content, at),
+            None => Err(read::missing(at, "it holds what is said")),
+        }
+    }
+}
+
+impl MessagesReader {
+    /// A string, or an array of content blocks.
+    fn blocks(&mut self, raw: Raw, at: fmt::Arguments) -> Result<(), RequestError> {
+        match read::kind(raw) {
+            Kind::Text => {
+                self.count_text(raw);
+                Ok(())
+            }
+            Kind::Array => read::each(raw, at, &mut |index, raw| {
+                self.block(raw, format_args!("{at}[{index}]"))
+            }),
+            _ => Err(read::invalid(at, "a string or an array of content blocks")),
+        }
+    }
+
+    fn block(&mut self, raw: Raw, at: fmt::Arguments) -> Result<(), RequestError> {
+        let block: Typed = read::object(raw, at, "an object with `type`")?;
+        let Some(kind) = block.kind else {
+            return Err(read::missing(
+                format_args!("{at}.type"),
+                "it says what the block is, for example `text`",
+            ));
+        };
+        match &*read::text(kind, format_args!("{at}.type"))? {
+            "text" => match block.text {
+                Some(text) if read::kind(text) == Kind::Text => self.count_text(text),
+                _ => return Err(read::invalid(format_args!("{at}.text"), "a string")),
+            },
+            "image" => {
+                self.outline.image_count = self.outline.image_count.saturating_add(1);
+                let at = format_args!("{at}.source");
+                let source: Typed = match block.source {
+                    Some(source) => read::object(source, at, "an object with `type`")?,
+                    None => return Err(read::missing(at, "it holds the image")),
+                };
+                let kind = source.kind.map(serde_json::value::RawValue::get);
+                if !matches!(kind, Some("\"base64\"" | "\"url\"")) {
+                    self.outline.unportable(at);
+                }
+            }
+            "tool_use" => {
+                let input = block.input.map_or(0, |input| input.get().len());
+                self.outline.text_bytes += input as u64;
+            }
+            "tool_result" => {
+                if let Some(content) = block.content {
+                    self.blocks(content, format_args!("{at}.content"))?;
+                }
+            }
+            "thinking" | "redacted_thinking" => {}
+            _ => self.outline.unportable(at),
+        }
+        Ok(())
+    }
+
+    fn tools(&mut self, raw: Raw) -> Result<(), RequestError> {
+        read::each(raw, format_args!("tools"), &mut |index, raw| {
+            let at = format_args!("tools[{index}]");
+            let tool: Typed = read::object(raw, at, "an object with `name`")?;
+            // The others run at Anthropic.
+            if tool.kind.is_some_and(|kind| kind.get() != "\"custom\"") {
+                self.outline.unportable(at);
+            }
+            self.outline.tool_count = self.outline.tool_count.saturating_add(1);
+            self.outline.text_bytes += raw.get().len() as u64;
+            Ok(())
+        })
+    }
+
+    fn output_config(&mut self, raw: Raw) -> Result<(), RequestError> {
+        let config: OutputConfig = read::object(raw, format_args!("output_config"), "an object")?;
+        let Some(format) = config.format else {
+            return Ok(());
+        };
+        let at = format_args!("output_config.format");
+        let format: Typed = read::object(format, at, "an object with `type` and `schema`")?;
+        if format
+            .kind
+            .is_some_and(|kind| kind.get() == "\"json_schema\"")
+        {
+            self.outline.wants_json_schema = true;
+        } else {
+            self.outline.unportable(at);
+        }
+        Ok(())
+    }
+
+    fn count_text(&mut self, raw: Raw) {
+        self.outline.text_bytes = self
+            .outline
+            .text_bytes
+            .saturating_add(read::text_bytes(raw));
+    }
+}

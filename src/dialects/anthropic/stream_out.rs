@@ -1,0 +1,305 @@
+//! Writes a stream of message events, as Anthropic's own looks.
+//!
+//! The format is stricter than what comes in: blocks are numbered, open one at a time, and hold one thing each;
+//! the reason to stop and the usage come together, once, at the end. So the reason and the usage are held until
+//! [`Event::End`], since OpenAI tells usage after the reason.
+//!
+//! A provider may weave two calls' arguments into each other. The block that is open goes on at once; the other
+//! call waits until the open one's arguments are a whole JSON object, or the answer ends. Closing the first
+//! block when a second call begins would be simpler, and would lose the arguments that come later.
+//!
+//! `message_start` waits for the first event that is not usage, so that it can tell the prompt's tokens where
+//! the provider told them first.
+
+use serde::Serialize;
+
+use super::super::read;
+use super::super::stream::Stage;
+use super::answer::{Input, WireBlock, WireMessage, stop_reason};
+use super::usage::WireUsage;
+use crate::chat::{Event, FinishReason, Usage};
+use crate::sse::write_event;
+
+#[derive(Debug, Default)]
+pub(in super::super) struct StreamEncoder {
+    id: String,
+    model: String,
+    usage: Usage,
+    finish: Option<FinishReason>,
+    open: Option<Open>,
+    waiting: Vec<Call>,
+    /// The number of the next block.
+    blocks: u32,
+    has_calls: bool,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Open {
+    Text,
+    Thinking,
+    Call(Call),
+}
+
+#[derive(Debug)]
+struct Call {
+    index: u32,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Call {
+    fn is_whole(&self) -> bool {
+        read::is_object(&self.arguments)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Wire<'a> {
+    MessageStart {
+        message: WireMessage<'a>,
+    },
+    ContentBlockStart {
+        index: u32,
+        content_block: WireBlock<'a>,
+    },
+    ContentBlockDelta {
+        index: u32,
+        delta: Delta<'a>,
+    },
+    ContentBlockStop {
+        index: u32,
+    },
+    MessageDelta {
+        delta: End,
+        usage: WireUsage,
+    },
+    MessageStop,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum Delta<'a> {
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "input_json_delta")]
+    Input { partial_json: &'a str },
+}
+
+#[derive(Serialize)]
+struct End {
+    stop_reason: &'static str,
+    stop_sequence: Option<()>,
+}
+
+impl Wire<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::MessageStart { .. } => "message_start",
+            Self::ContentBlockStart { .. } => "content_block_start",
+            Self::ContentBlockDelta { .. } => "content_block_delta",
+            Self::ContentBlockStop { .. } => "content_block_stop",
+            Self::MessageDelta { .. } => "message_delta",
+            Self::MessageStop => "message_stop",
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        if let Ok(data) = serde_json::to_vec(self) {
+            write_event(out, Some(self.name()), &data);
+        }
+    }
+}
+
+impl StreamEncoder {
+    pub(in super::super) fn push(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.stage == Stage::Ended {
+            return;
+        }
+        match event {
+            Event::Start { id, model } => {
+                if self.stage == Stage::Waiting {
+                    self.id.clone_from(id);
+                    self.model.clone_from(model);
+                }
+            }
+            Event::Usage(usage) => self.usage = *usage,
+            Event::Text(piece) => self.text(piece, out),
+            Event::Reasoning(piece) => self.reasoning(piece, out),
+            Event::CallStart { index, id, name } => {
+                self.call(
+                    Call {
+                        index: *index,
+                        id: id.clone(),
+                        name: name.clone(),
+                        arguments: String::new(),
+                    },
+                    out,
+                );
+            }
+            Event::CallArguments { index, piece } => self.arguments(*index, piece, out),
+            Event::Finish(reason) => {
+                self.finish.get_or_insert(*reason);
+                self.close_all(out);
+            }
+            Event::End => self.end(out),
+        }
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        if !self.stage.reach(Stage::Started) {
+            return;
+        }
+        let message = WireMessage {
+            id: &self.id,
+            kind: "message",
+            role: "assistant",
+            model: &self.model,
+            content: Vec::new(),
+            stop_reason: None,
+            stop_sequence: None,
+            usage: self.usage.into(),
+        };
+        Wire::MessageStart { message }.write(out);
+    }
+
+    fn text(&mut self, piece: &str, out: &mut Vec<u8>) {
+        if piece.is_empty() {
+            return;
+        }
+        if !matches!(self.open, Some(Open::Text)) {
+            self.close_all(out);
+            self.open_block(WireBlock::Text { text: "" }, out);
+            self.open = Some(Open::Text);
+        }
+        self.delta(Delta::Text { text: piece }, out);
+    }
+
+    fn reasoning(&mut self, piece: &str, out: &mut Vec<u8>) {
+        if piece.is_empty() {
+            return;
+        }
+        if !matches!(self.open, Some(Open::Thinking)) {
+            self.close_all(out);
+            let block = WireBlock::Thinking {
+                thinking: "",
+                signature: "",
+            };
+            self.open_block(block, out);
+            self.open = Some(Open::Thinking);
+        }
+        self.delta(Delta::Thinking { thinking: piece }, out);
+    }
+
+    fn call(&mut self, call: Call, out: &mut Vec<u8>) {
+        self.has_calls = true;
+        let may_go_on = match &self.open {
+            Some(Open::Call(open)) => !open.is_whole() || !self.waiting.is_empty(),
+            _ => false,
+        };
+        if may_go_on {
+            self.waiting.push(call);
+        } else {
+            self.close(out);
+            self.open_call(call, out);
+        }
+    }
+
+    fn arguments(&mut self, index: u32, piece: &str, out: &mut Vec<u8>) {
+        if piece.is_empty() {
+            return;
+        }
+        if let Some(Open::Call(open)) = &mut self.open
+            && open.index == index
+        {
+            open.arguments.push_str(piece);
+            self.delta(
+                Delta::Input {
+                    partial_json: piece,
+                },
+                out,
+            );
+            self.advance(out);
+        } else if let Some(call) = self.waiting.iter_mut().find(|call| call.index == index) {
+            call.arguments.push_str(piece);
+        }
+    }
+
+    /// Opens the calls that wait, as far as the ones before them are whole.
+    fn advance(&mut self, out: &mut Vec<u8>) {
+        while !self.waiting.is_empty()
+            && matches!(&self.open, Some(Open::Call(open)) if open.is_whole())
+        {
+            self.close(out);
+            let call = self.waiting.remove(0);
+            self.open_call(call, out);
+        }
+    }
+
+    fn open_call(&mut self, call: Call, out: &mut Vec<u8>) {
+        let block = WireBlock::ToolUse {
+            id: &call.id,
+            name: &call.name,
+            input: Input::Object(read::Json("{}")),
+        };
+        self.open_block(block, out);
+        if !call.arguments.is_empty() {
+            let partial_json = &call.arguments;
+            self.delta(Delta::Input { partial_json }, out);
+        }
+        self.open = Some(Open::Call(call));
+    }
+
+    fn open_block(&mut self, content_block: WireBlock, out: &mut Vec<u8>) {
+        self.start(out);
+        let index = self.blocks;
+        Wire::ContentBlockStart {
+            index,
+            content_block,
+        }
+        .write(out);
+    }
+
+    /// Adds to the open block.
+    fn delta(&self, delta: Delta, out: &mut Vec<u8>) {
+        let index = self.blocks;
+        Wire::ContentBlockDelta { index, delta }.write(out);
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        if self.open.take().is_some() {
+            Wire::ContentBlockStop { index: self.blocks }.write(out);
+            self.blocks += 1;
+        }
+    }
+
+    fn close_all(&mut self, out: &mut Vec<u8>) {
+        self.close(out);
+        for call in std::mem::take(&mut self.waiting) {
+            self.open_call(call, out);
+            self.close(out);
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.start(out);
+        self.close_all(out);
+        let unsaid = if self.has_calls {
+            FinishReason::ToolCalls
+        } else {
+            FinishReason::Stop
+        };
+        let delta = End {
+            stop_reason: stop_reason(self.finish.unwrap_or(unsaid)),
+            stop_sequence: None,
+        };
+        let usage = self.usage.into();
+        Wire::MessageDelta { delta, usage }.write(out);
+        Wire::MessageStop.write(out);
+        self.stage = Stage::Ended;
+    }
+}

@@ -1,0 +1,53 @@
+//! An error as a client is told it, in the client's dialect.
+//!
+//! Both SDKs choose the exception by the HTTP status, and raise inside a stream only on the dialect's own error
+//! event, so that event is typed as the provider would type it. The `code` is ours.
+
+use super::{Dialect, anthropic, openai_chat};
+use crate::chat::RequestError;
+use crate::units::Millis;
+
+/// What a client is told when it gets no answer, or no more of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientError {
+    pub status: u16,
+    /// One of a few stable names.
+    pub code: String,
+    pub message: String,
+    /// The field at fault.
+    pub param: Option<String>,
+    pub retry_after: Option<Millis>,
+}
+
+impl From<&RequestError> for ClientError {
+    fn from(error: &RequestError) -> Self {
+        Self {
+            status: error.status(),
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            param: error.field().map(str::to_owned),
+            retry_after: None,
+        }
+    }
+}
+
+/// The body of an answer with `error.status`.
+#[must_use]
+pub fn encode_error(client: Dialect, error: &ClientError) -> Vec<u8> {
+    match client {
+        Dialect::OpenaiChat => openai_chat::encode_error(error),
+        Dialect::Anthropic => anthropic::encode_error(error),
+    }
+}
+
+/// The last event of a stream that failed after it had begun.
+#[must_use]
+pub fn encode_error_event(client: Dialect, error: &ClientError) -> Vec<u8> {
+    let mut out = Vec::new();
+    let name = match client {
+        Dialect::OpenaiChat => None,
+        Dialect::Anthropic => Some("error"),
+    };
+    crate::sse::write_event(&mut out, name, &encode_error(client, error));
+    out
+}

@@ -1,0 +1,293 @@
+//! What a provider's error means for us.
+//!
+//! Providers agree on little: the error is an object under `error`, or a string there, or the body itself, or
+//! the first element of an array; its code is a string, or a number that repeats the status. So one lenient
+//! reader serves all dialects, and the meaning comes from the status first, then from the few names and phrases
+//! below. Each phrase is a provider's own, with its fixture in `tests/dialects/`.
+//!
+//! The provider's words go to the caller alone, in [`ProviderError`]; they may quote the prompt. Names go into
+//! records too, so they must look like names ([`name`]).
+
+use serde::Deserialize;
+
+use super::read::{self, Kind, Loose, Raw};
+use crate::chat::{AttemptFailure, ProviderError};
+use crate::units::Millis;
+
+/// The most that is kept of a provider's message. It is shown to a person, in one line of a terminal.
+pub(super) const MESSAGE_BYTES_MAX: usize = 2 * 1024;
+/// The longest error that is read at all. A provider's is a few hundred bytes; what is larger is a web page.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+/// The longest name of a kind of error. OpenAI's longest today has 31 bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// Phrases of providers that give no code for a prompt that is too long.
+const TOO_LONG_PHRASES: [&str; 8] = [
+    "maximum context length",               // vLLM, OpenRouter
+    "prompt is too long",                   // Anthropic
+    "exceed context limit",                 // Anthropic, prompt and answer together
+    "exceeds the maximum number of tokens", // Gemini
+    "reduce the length of the messages",    // Groq
+    "max_seq_len",                          // SiliconFlow
+    "context window",                       // llama.cpp, Fireworks
+    "input is too long",                    // Bedrock's proxies
+];
+const TOO_LONG_NAMES: [&str; 4] = [
+    "context_length_exceeded",
+    "string_above_max_length",
+    "request_too_large",
+    "exceed_context_size_error",
+];
+const FILTER_NAMES: [&str; 4] = [
+    "content_filter",
+    "content_policy_violation",
+    "moderation_blocked",
+    "ResponsibleAIPolicyViolation",
+];
+const PAYMENT_NAMES: [&str; 3] = [
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_error",
+];
+const RATE_NAMES: [&str; 2] = ["rate_limit_exceeded", "rate_limit_error"];
+/// Anthropic's 400 for an empty account.
+const PAYMENT_PHRASE: &str = "credit balance is too low";
+
+/// A provider's error, read as far as it can be.
+#[derive(Debug, Default)]
+pub(super) struct Fault {
+    message: String,
+    kind: Option<String>,
+    code: Option<String>,
+    /// Where the code is a number that could be a status.
+    status: Option<u16>,
+    param: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    error: Option<Raw<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    message: Option<Raw<'a>>,
+    /// FastAPI's word for it.
+    #[serde(borrow)]
+    detail: Option<Raw<'a>>,
+    #[serde(rename = "type")]
+    kind: Loose<String>,
+    #[serde(borrow)]
+    code: Option<Raw<'a>>,
+    param: Loose<String>,
+}
+
+/// Judges an answer whose status is none of success.
+pub(super) fn of_status(
+    status: u16,
+    retry_after: Option<Millis>,
+    body: &[u8],
+) -> (AttemptFailure, ProviderError) {
+    let fault = read_body(body);
+    let failure = by_status(status, retry_after, &fault);
+    (failure, fault.told())
+}
+
+/// Judges an error that came inside a success: an event of a stream, or a whole answer.
+pub(super) fn inside(error: Raw) -> (AttemptFailure, ProviderError) {
+    let fault = read_fault(error);
+    let failure = match (by_name(&fault), fault.status) {
+        (Some(failure), _) => failure,
+        (None, Some(status)) => by_status(status, None, &fault),
+        (None, None) => AttemptFailure::ErrorEvent {
+            kind: fault.name().unwrap_or_else(|| "unknown".to_owned()),
+        },
+    };
+    (failure, fault.told())
+}
+
+/// Judges the data of an error event: an envelope, or the error itself.
+pub(super) fn inside_event(data: Raw) -> (AttemptFailure, ProviderError) {
+    let envelope: Envelope = serde_json::from_str(data.get()).unwrap_or_default();
+    inside(envelope.error.unwrap_or(data))
+}
+
+/// Judges a whole answer that is not the JSON object it should be.
+pub(super) fn of_json(
+    error: &serde_json::Error,
+    body: &[u8],
+    expected: AttemptFailure,
+) -> (AttemptFailure, ProviderError) {
+    let failure = if error.is_eof() {
+        AttemptFailure::CutOff {
+            bytes: body.len() as u64,
+        }
+    } else {
+        expected
+    };
+    (failure, ProviderError::default())
+}
+
+/// Whether a field called `error` holds one: some providers always send it.
+pub(super) fn is_error(error: Raw) -> bool {
+    !matches!(error.get(), "null" | "false" | "\"\"" | "{}")
+}
+
+fn by_status(status: u16, retry_after: Option<Millis>, fault: &Fault) -> AttemptFailure {
+    match status {
+        300..=399 => AttemptFailure::Malformed {
+            expected: "an answer, not a redirect",
+        },
+        401 | 403 => AttemptFailure::KeyRejected { status },
+        402 => AttemptFailure::PaymentRequired,
+        // 410: a model that was withdrawn.
+        404 | 410 => AttemptFailure::NotFound,
+        408 => AttemptFailure::ServerError {
+            status,
+            retry_after,
+        },
+        429 if fault.has_name(&PAYMENT_NAMES) => AttemptFailure::PaymentRequired,
+        429 => AttemptFailure::RateLimited {
+            status,
+            retry_after,
+        },
+        // Whatever it says, it is too much for this target: Groq's 413 is about its limit per minute.
+        413 => AttemptFailure::ContextTooLong,
+        400..=499 => by_words(status, fault),
+        500..=599 => AttemptFailure::ServerError {
+            status,
+            retry_after,
+        },
+        _ => AttemptFailure::Malformed {
+            expected: "a status of success or of an error",
+        },
+    }
+}
+
+fn by_words(status: u16, fault: &Fault) -> AttemptFailure {
+    if let Some(failure) = by_name(fault) {
+        return failure;
+    }
+    let message = fault.message.to_ascii_lowercase();
+    if TOO_LONG_PHRASES.iter().any(|words| message.contains(words)) {
+        AttemptFailure::ContextTooLong
+    } else if message.contains(PAYMENT_PHRASE) {
+        AttemptFailure::PaymentRequired
+    } else if fault.has_name(&["invalid_api_key", "API_KEY_INVALID"]) {
+        AttemptFailure::KeyRejected { status }
+    } else {
+        AttemptFailure::Rejected { status }
+    }
+}
+
+/// The names that mean the same whatever the status is.
+fn by_name(fault: &Fault) -> Option<AttemptFailure> {
+    if fault.has_name(&TOO_LONG_NAMES) {
+        Some(AttemptFailure::ContextTooLong)
+    } else if fault.has_name(&FILTER_NAMES) {
+        Some(AttemptFailure::ContentFiltered)
+    } else if fault.has_name(&PAYMENT_NAMES) {
+        Some(AttemptFailure::PaymentRequired)
+    } else if fault.has_name(&RATE_NAMES) {
+        Some(AttemptFailure::RateLimited {
+            status: 429,
+            retry_after: None,
+        })
+    } else if fault.has_name(&["overloaded_error"]) {
+        Some(AttemptFailure::ServerError {
+            status: 529,
+            retry_after: None,
+        })
+    } else {
+        None
+    }
+}
+
+fn read_body(body: &[u8]) -> Fault {
+    if body.len() > BODY_BYTES_MAX {
+        return Fault::default();
+    }
+    let text = String::from_utf8_lossy(body);
+    let Ok(raw) = serde_json::from_str::<Raw>(&text) else {
+        return Fault::default();
+    };
+    // Gemini's compatible endpoint wraps its error in an array.
+    let first = serde_json::from_str::<Vec<Raw>>(raw.get())
+        .ok()
+        .and_then(|elements| elements.first().copied());
+    let raw = first.unwrap_or(raw);
+    let envelope: Envelope = serde_json::from_str(raw.get()).unwrap_or_default();
+    read_fault(envelope.error.unwrap_or(raw))
+}
+
+fn read_fault(raw: Raw) -> Fault {
+    match read::kind(raw) {
+        Kind::Text => Fault {
+            message: words(Some(raw)),
+            ..Fault::default()
+        },
+        Kind::Object => {
+            let fields: Fields = serde_json::from_str(raw.get()).unwrap_or_default();
+            let code = fields.code.map(|code| code.get().trim_matches('"'));
+            Fault {
+                message: words(fields.message.or(fields.detail)),
+                kind: fields.kind.0.and_then(|kind| name(&kind)),
+                code: code.filter(|code| *code != "null").and_then(name),
+                status: code
+                    .and_then(|code| code.parse().ok())
+                    .filter(|status| (300..600).contains(status)),
+                param: fields.param.0.map(|param| bounded(param, NAME_BYTES_MAX)),
+            }
+        }
+        _ => Fault::default(),
+    }
+}
+
+/// A message, wherever it is a string.
+fn words(raw: Option<Raw>) -> String {
+    raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())
+        .map(|message| bounded(message, MESSAGE_BYTES_MAX))
+        .unwrap_or_default()
+}
+
+fn bounded(mut text: String, bytes_max: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes_max));
+    text
+}
+
+/// `text` if it can be a name: it goes into records, where nothing of a prompt may go.
+fn name(text: &str) -> Option<String> {
+    let is_name = (1..=NAME_BYTES_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    is_name.then(|| text.to_owned())
+}
+
+impl Fault {
+    fn has_name(&self, names: &[&str]) -> bool {
+        [&self.code, &self.kind]
+            .into_iter()
+            .flatten()
+            .any(|given| names.contains(&given.as_str()))
+    }
+
+    /// The most telling name: a code in words, else the type, else a code in digits.
+    fn name(&self) -> Option<String> {
+        let word = self.code.clone().filter(|_| self.status.is_none());
+        word.or_else(|| self.kind.clone())
+            .or_else(|| self.code.clone())
+    }
+
+    fn told(self) -> ProviderError {
+        ProviderError {
+            kind: self.name(),
+            message: self.message,
+            param: self.param,
+        }
+    }
+}

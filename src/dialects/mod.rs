@@ -1,0 +1,198 @@
+//! Wire formats: what clients and providers write, translated to and from `chat`.
+//!
+//! A client speaks one dialect and a provider speaks one. Where they are the same, the request is spliced
+//! (`splice.rs`) and the answer is the provider's own bytes. Where they differ, everything goes through
+//! `chat`, so that N formats need N translators. A translation is exact or it is refused: what cannot be
+//! carried without changing the meaning is named by [`Outline::has_unportable`] before a target is chosen.
+//! What is dropped because it does not change the meaning is listed in the header of the dialect's
+//! `request.rs`.
+//!
+//! A `match` per function, not a trait object: there are few dialects, all known at compile time, and the
+//! compiler then names every place that a new one must fill. A new wire format is one folder here and one in
+//! `tests/dialects/`.
+//!
+//! Not here: which target is asked (`decide/`), what is done about a failure (`exchange/`), URLs and keys
+//! (`providers/`).
+
+mod anthropic;
+mod client_error;
+mod fault;
+mod openai_chat;
+mod outline;
+mod read;
+mod splice;
+mod stream;
+
+use serde::{Deserialize, Serialize};
+
+pub use client_error::{ClientError, encode_error, encode_error_event};
+pub use outline::Outline;
+pub use stream::{StreamDecoder, StreamEncoder, StreamFault};
+
+use crate::chat::{Answer, AttemptFailure, ProviderError, Request, RequestError};
+use crate::units::{Millis, Tokens, UnixMillis};
+
+/// A wire format that we speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// OpenAI's chat completions, and all that call themselves compatible with it.
+    OpenaiChat,
+    /// Anthropic's messages.
+    Anthropic,
+}
+
+impl Dialect {
+    pub const ALL: [Self; 2] = [Self::OpenaiChat, Self::Anthropic];
+
+    /// Its name in config and records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai-chat",
+            Self::Anthropic => "anthropic",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+}
+
+/// What a provider is to be sent, but for its host and key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// To be appended to the provider's base URL.
+    pub path: &'static str,
+    pub headers: Vec<(&'static str, &'static str)>,
+    pub body: Vec<u8>,
+}
+
+/// What the router decides about a request that is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    /// The model's name at the provider.
+    pub model: &'a str,
+    /// Whether the provider is asked for a stream. The client may have wished otherwise.
+    pub is_streaming: bool,
+    /// For dialects that demand a maximum, where the client gave none.
+    pub answer_tokens_default: Tokens,
+}
+
+/// Reads what is needed to choose a target, and checks the body's shape as far as we rely on it.
+///
+/// # Errors
+/// The caller's mistake, with the path of the field.
+pub fn outline(client: Dialect, body: &[u8]) -> Result<Outline, RequestError> {
+    match client {
+        Dialect::OpenaiChat => openai_chat::outline(body),
+        Dialect::Anthropic => anthropic::outline(body),
+    }
+}
+
+/// Writes a client's request as the provider expects it.
+///
+/// # Errors
+/// The caller's mistake, or a field that the provider's dialect cannot carry.
+pub fn encode_request(
+    client: Dialect,
+    provider: Dialect,
+    body: &[u8],
+    shape: &Shape,
+) -> Result<Outgoing, RequestError> {
+    if client == provider {
+        return Ok(outgoing(provider, splice::splice(client, body, shape)?));
+    }
+    if let Some(field) = outline(client, body)?.has_unportable {
+        return Err(RequestError::NotTranslatable {
+            field,
+            dialect: provider.name(),
+        });
+    }
+    encode_parsed(provider, &parse_request(client, body)?, shape)
+}
+
+/// Reads a whole request. What the header of the client's `request.rs` lists as dropped is not in it.
+///
+/// # Errors
+/// The caller's mistake, with the path of the field.
+pub fn parse_request(client: Dialect, body: &[u8]) -> Result<Request<'_>, RequestError> {
+    match client {
+        Dialect::OpenaiChat => openai_chat::parse_request(body),
+        Dialect::Anthropic => anthropic::parse_request(body),
+    }
+}
+
+/// Writes a whole request.
+///
+/// # Errors
+/// A field that the provider's dialect cannot carry.
+pub fn encode_parsed(
+    provider: Dialect,
+    request: &Request,
+    shape: &Shape,
+) -> Result<Outgoing, RequestError> {
+    let body = match provider {
+        Dialect::OpenaiChat => openai_chat::encode_request(request, shape)?,
+        Dialect::Anthropic => anthropic::encode_request(request, shape)?,
+    };
+    Ok(outgoing(provider, body))
+}
+
+fn outgoing(provider: Dialect, body: Vec<u8>) -> Outgoing {
+    let content_type = ("content-type", "application/json");
+    let (path, headers) = match provider {
+        Dialect::OpenaiChat => ("/chat/completions", vec![content_type]),
+        Dialect::Anthropic => (
+            "/messages",
+            vec![content_type, ("anthropic-version", anthropic::VERSION)],
+        ),
+    };
+    Outgoing {
+        path,
+        headers,
+        body,
+    }
+}
+
+/// Reads a whole answer that came with a status of success.
+///
+/// # Errors
+/// It is an error all the same, or no use: empty, cut, or not this dialect.
+pub fn parse_answer(
+    provider: Dialect,
+    body: &[u8],
+) -> Result<Answer, (AttemptFailure, ProviderError)> {
+    let answer = match provider {
+        Dialect::OpenaiChat => openai_chat::parse_answer(body)?,
+        Dialect::Anthropic => anthropic::parse_answer(body)?,
+    };
+    if answer.is_empty() {
+        return Err((AttemptFailure::EmptyAnswer, ProviderError::default()));
+    }
+    Ok(answer)
+}
+
+/// Reads an answer whose status is none of success. The body may be any bytes.
+#[must_use]
+pub fn parse_error(
+    provider: Dialect,
+    status: u16,
+    retry_after: Option<Millis>,
+    body: &[u8],
+) -> (AttemptFailure, ProviderError) {
+    match provider {
+        // Both wrap it in `error`, and their kinds do not collide.
+        Dialect::OpenaiChat | Dialect::Anthropic => fault::of_status(status, retry_after, body),
+    }
+}
+
+/// Writes a whole answer. `created` is when the exchange began.
+#[must_use]
+pub fn encode_answer(client: Dialect, answer: &Answer, created: UnixMillis) -> Vec<u8> {
+    match client {
+        Dialect::OpenaiChat => openai_chat::encode_answer(answer, created),
+        Dialect::Anthropic => anthropic::encode_answer(answer),
+    }
+}

@@ -1,0 +1,277 @@
+//! A whole chat completion, read and written.
+//!
+//! Providers put reasoning into `reasoning_content` (DeepSeek, vLLM) or `reasoning` (OpenRouter, Groq), or,
+//! as Mistral does, into parts of `content`. A refusal is text to its reader, and ends the answer as a filter
+//! does. Only the first choice is read: a request for several goes to no other dialect.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::fault;
+use super::super::read::{self, Kind, Loose, Object, Raw};
+use super::usage::{ReadUsage, WireUsage};
+use crate::chat::{Answer, AttemptFailure, FinishReason, ProviderError, ToolCall};
+use crate::units::UnixMillis;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Completion<'a> {
+    id: Loose<String>,
+    model: Loose<String>,
+    #[serde(borrow)]
+    choices: Loose<Vec<Choice<'a>>>,
+    usage: Loose<ReadUsage>,
+    #[serde(borrow)]
+    error: Option<Raw<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    message: Loose<Said<'a>>,
+    finish_reason: Loose<String>,
+}
+
+/// A message, or what a chunk adds to one.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Said<'a> {
+    #[serde(borrow)]
+    pub content: Option<Raw<'a>>,
+    pub refusal: Loose<String>,
+    pub reasoning_content: Loose<String>,
+    pub reasoning: Loose<String>,
+    #[serde(borrow)]
+    pub tool_calls: Loose<Vec<Call<'a>>>,
+    #[serde(borrow)]
+    pub function_call: Loose<Function<'a>>,
+}
+
+/// A tool call, or a piece of one.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Call<'a> {
+    pub index: Loose<u32>,
+    pub id: Loose<String>,
+    #[serde(borrow)]
+    pub function: Loose<Function<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Function<'a> {
+    pub name: Loose<String>,
+    #[serde(borrow)]
+    pub arguments: Option<Raw<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Part<'a> {
+    #[serde(rename = "type")]
+    kind: Loose<String>,
+    text: Loose<String>,
+    #[serde(borrow)]
+    thinking: Option<Raw<'a>>,
+}
+
+impl Said<'_> {
+    /// Its reasoning and its text, in that order, and whether the text is a refusal.
+    pub(super) fn words(&mut self) -> (String, String, bool) {
+        let reasoning = self.reasoning_content.0.take();
+        let mut reasoning = reasoning.or(self.reasoning.0.take()).unwrap_or_default();
+        let mut text = String::new();
+        if let Some(content) = self.content {
+            read_content(content, &mut text, &mut reasoning);
+        }
+        let refusal = self.refusal.0.take().unwrap_or_default();
+        text.push_str(&refusal);
+        (reasoning, text, !refusal.is_empty())
+    }
+}
+
+fn read_content(content: Raw, text: &mut String, reasoning: &mut String) {
+    if read::kind(content) == Kind::Text {
+        text.push_str(&serde_json::from_str::<String>(content.get()).unwrap_or_default());
+        return;
+    }
+    let parts: Vec<Loose<Part>> = serde_json::from_str(content.get()).unwrap_or_default();
+    for part in parts.into_iter().filter_map(|part| part.0) {
+        match (part.kind.0.as_deref(), part.thinking) {
+            (Some("thinking"), Some(thinking)) => {
+                let mut unused = String::new();
+                read_content(thinking, reasoning, &mut unused);
+            }
+            _ => text.push_str(&part.text.0.unwrap_or_default()),
+        }
+    }
+}
+
+impl Function<'_> {
+    /// The arguments as JSON text. Some providers send the object itself.
+    pub(super) fn arguments(&self) -> String {
+        match self.arguments {
+            Some(raw) if read::kind(raw) == Kind::Text => {
+                serde_json::from_str(raw.get()).unwrap_or_default()
+            }
+            Some(raw) if read::kind(raw) == Kind::Object => raw.get().to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Why the answer ended. Some providers say `stop` although calls were made; a refusal ends like a filter.
+pub(super) fn finish(reason: &str, has_calls: bool, is_refusal: bool) -> FinishReason {
+    match reason {
+        "length" | "max_tokens" => FinishReason::Length,
+        "content_filter" => FinishReason::ContentFilter,
+        "tool_calls" | "function_call" => FinishReason::ToolCalls,
+        _ if is_refusal => FinishReason::ContentFilter,
+        _ if has_calls => FinishReason::ToolCalls,
+        _ => FinishReason::Stop,
+    }
+}
+
+/// An id for a call whose provider gave none; the client must have one to answer it.
+pub(super) fn call_id(given: Option<String>, answer_id: &str, index: usize) -> String {
+    given
+        .filter(|id| !id.is_empty())
+        .unwrap_or_else(|| format!("call_{answer_id}_{index}"))
+}
+
+const EXPECTED: AttemptFailure = AttemptFailure::Malformed {
+    expected: "a chat completion",
+};
+
+pub(in super::super) fn parse_answer(
+    body: &[u8],
+) -> Result<Answer, (AttemptFailure, ProviderError)> {
+    let completion: Object<Completion> =
+        serde_json::from_slice(body).map_err(|error| fault::of_json(&error, body, EXPECTED))?;
+    let completion = completion.0;
+    if let Some(error) = completion.error
+        && fault::is_error(error)
+    {
+        return Err(fault::inside(error));
+    }
+    let Some(choices) = completion.choices.0 else {
+        return Err((EXPECTED, ProviderError::default()));
+    };
+    let mut answer = Answer {
+        id: completion.id.0.unwrap_or_default(),
+        model: completion.model.0.unwrap_or_default(),
+        usage: completion.usage.0.and_then(ReadUsage::usage),
+        ..Answer::default()
+    };
+    if let Some(choice) = choices.into_iter().next() {
+        read_choice(choice, &mut answer);
+    }
+    Ok(answer)
+}
+
+fn read_choice(choice: Choice, answer: &mut Answer) {
+    let mut said = choice.message.0.unwrap_or_default();
+    let (reasoning, text, is_refusal) = said.words();
+    answer.reasoning = reasoning;
+    answer.text = text;
+    let legacy = said.function_call.0.map(|function| Call {
+        function: Loose(Some(function)),
+        ..Call::default()
+    });
+    let calls = said.tool_calls.0.unwrap_or_default().into_iter();
+    for (index, call) in calls.chain(legacy).enumerate() {
+        let function = call.function.0.unwrap_or_default();
+        answer.calls.push(ToolCall {
+            id: call_id(call.id.0, &answer.id, index),
+            arguments: function.arguments(),
+            name: function.name.0.unwrap_or_default(),
+        });
+    }
+    let reason = choice.finish_reason.0.unwrap_or_default();
+    answer.finish = Some(finish(&reason, !answer.calls.is_empty(), is_refusal));
+}
+
+#[derive(Serialize)]
+struct WireCompletion<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: [WireChoice<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<WireUsage>,
+}
+
+#[derive(Serialize)]
+struct WireChoice<'a> {
+    index: u32,
+    message: WireMessage<'a>,
+    logprobs: Option<()>,
+    finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct WireMessage<'a> {
+    role: &'static str,
+    content: Option<&'a str>,
+    refusal: Option<()>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reasoning_content: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<WireCall<'a>>,
+}
+
+#[derive(Serialize)]
+struct WireCall<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: WireFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct WireFunction<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+pub(super) fn finish_word(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
+        FinishReason::ContentFilter => "content_filter",
+    }
+}
+
+pub(in super::super) fn encode_answer(answer: &Answer, created: UnixMillis) -> Vec<u8> {
+    let calls = answer.calls.iter().map(|call| WireCall {
+        id: &call.id,
+        kind: "function",
+        function: WireFunction {
+            name: &call.name,
+            arguments: &call.arguments,
+        },
+    });
+    let is_silent = answer.text.is_empty() && !answer.calls.is_empty();
+    let completion = WireCompletion {
+        id: &answer.id,
+        object: "chat.completion",
+        created: created.seconds(),
+        model: &answer.model,
+        choices: [WireChoice {
+            index: 0,
+            message: WireMessage {
+                role: "assistant",
+                content: (!is_silent).then_some(&answer.text),
+                refusal: None,
+                reasoning_content: &answer.reasoning,
+                tool_calls: calls.collect(),
+            },
+            logprobs: None,
+            finish_reason: finish_word(answer.finish.unwrap_or(FinishReason::Stop)),
+        }],
+        usage: answer.usage.map(WireUsage::from),
+    };
+    serde_json::to_vec(&completion).unwrap_or_default()
+}

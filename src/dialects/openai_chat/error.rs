@@ -1,0 +1,42 @@
+//! Errors as OpenAI's SDKs expect them.
+//!
+//! The SDKs choose the exception by status, and show `message`; programs look at `code` and `param`. Inside a
+//! stream the SDKs raise on any event whose data has an `error`.
+
+use serde::Serialize;
+
+use super::super::ClientError;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: WireError<'a>,
+}
+
+#[derive(Serialize)]
+struct WireError<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    param: Option<&'a str>,
+    code: &'a str,
+}
+
+pub(in super::super) fn encode_error(error: &ClientError) -> Vec<u8> {
+    let kind = match error.status {
+        401 => "authentication_error",
+        402 => "insufficient_quota",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        _ => "server_error",
+    };
+    let body = Body {
+        error: WireError {
+            message: &error.message,
+            kind,
+            param: error.param.as_deref(),
+            code: &error.code,
+        },
+    };
+    serde_json::to_vec(&body).unwrap_or_default()
+}

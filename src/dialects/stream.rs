@@ -1,0 +1,100 @@
+//! A streamed answer in either direction: one state machine per dialect and direction, behind one type each.
+
+use super::{Dialect, anthropic, openai_chat};
+use crate::chat::{AttemptFailure, Event, ProviderError};
+use crate::sse;
+use crate::units::UnixMillis;
+
+/// Why an event of a provider's stream gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamFault {
+    /// This one event is unreadable. The stream may go on without it.
+    Garbled,
+    /// The provider says that it failed.
+    Failed(AttemptFailure, ProviderError),
+}
+
+/// How far a stream is. A later stage is greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    #[default]
+    Waiting,
+    Started,
+    /// The reason to finish has been told.
+    Finished,
+    /// The end marker has been told.
+    Ended,
+}
+
+impl Stage {
+    /// Goes on to `stage`; `false` if it is there already, or further.
+    pub(super) fn reach(&mut self, stage: Self) -> bool {
+        let is_new = *self < stage;
+        *self = stage.max(*self);
+        is_new
+    }
+}
+
+/// Reads a provider's stream.
+#[derive(Debug)]
+pub struct StreamDecoder(Decoder);
+
+#[derive(Debug)]
+enum Decoder {
+    OpenaiChat(openai_chat::StreamDecoder),
+    Anthropic(anthropic::StreamDecoder),
+}
+
+impl StreamDecoder {
+    #[must_use]
+    pub fn new(provider: Dialect) -> Self {
+        Self(match provider {
+            Dialect::OpenaiChat => Decoder::OpenaiChat(openai_chat::StreamDecoder::default()),
+            Dialect::Anthropic => Decoder::Anthropic(anthropic::StreamDecoder::default()),
+        })
+    }
+
+    /// Appends what `event` says. After the end marker, nothing more is read.
+    ///
+    /// # Errors
+    /// See [`StreamFault`]. Nothing has been appended then.
+    pub fn push(&mut self, event: &sse::Event, out: &mut Vec<Event>) -> Result<(), StreamFault> {
+        match &mut self.0 {
+            Decoder::OpenaiChat(decoder) => decoder.push(event, out),
+            Decoder::Anthropic(decoder) => decoder.push(event, out),
+        }
+    }
+}
+
+/// Writes a client's stream. Everything that it writes is whole events.
+#[derive(Debug)]
+pub struct StreamEncoder(Encoder);
+
+#[derive(Debug)]
+enum Encoder {
+    OpenaiChat(openai_chat::StreamEncoder),
+    Anthropic(anthropic::StreamEncoder),
+}
+
+impl StreamEncoder {
+    /// `created` is when the exchange began. `include_usage` is for dialects where usage is an event of its
+    /// own; the others always tell it.
+    #[must_use]
+    pub fn new(client: Dialect, created: UnixMillis, include_usage: bool) -> Self {
+        Self(match client {
+            Dialect::OpenaiChat => {
+                Encoder::OpenaiChat(openai_chat::StreamEncoder::new(created, include_usage))
+            }
+            Dialect::Anthropic => Encoder::Anthropic(anthropic::StreamEncoder::default()),
+        })
+    }
+
+    /// Appends the server-sent events that `event` completes. Usage and the reason to finish are held back
+    /// until [`Event::End`] where the dialect tells both at once.
+    pub fn push(&mut self, event: &Event, out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Encoder::OpenaiChat(encoder) => encoder.push(event, out),
+            Encoder::Anthropic(encoder) => encoder.push(event, out),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Providers as data: whose API, under which URL, in which dialect, with which secrets.
+//!
+//! A provider that speaks a known dialect is one row in [`builtin`]; no code asks for a provider's name. Rows
+//! name secrets and never hold one: the edge looks the value up when it makes the call.
+//!
+//! Not here: how a team's `providers` entry overrides a row (`config/catalogue.rs`), and what a dialect says on
+//! the wire (`dialects/`).
+
+mod builtin;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dialects::Dialect;
+use crate::units::{MicroUsd, Tokens};
+
+pub use builtin::{AuthRow, MODELS, ModelRow, PROVIDERS, ProviderRow};
+
+/// Whose API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    pub name: String,
+    pub dialect: Dialect,
+    /// Without a trailing slash; the dialect's path is appended.
+    pub base_url: String,
+    pub auth: Auth,
+    /// Where it computes, in the team's own words (`eu`, `us`); unknown when absent.
+    pub region: Option<String>,
+    /// The team's own hardware, or a contract under which nothing is kept.
+    pub is_private: bool,
+}
+
+/// How a provider is shown who calls. Several secrets are a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    None,
+    /// `authorization: Bearer <secret>`
+    Bearer {
+        secrets: Vec<String>,
+    },
+    /// `<name>: <secret>`
+    Header {
+        name: String,
+        secrets: Vec<String>,
+    },
+    /// `?<name>=<secret>`
+    Query {
+        name: String,
+        secrets: Vec<String>,
+    },
+}
+
+impl Auth {
+    /// The names of the secrets in the pool; empty where none is needed.
+    #[must_use]
+    pub fn secrets(&self) -> &[String] {
+        match self {
+            Self::None => &[],
+            Self::Bearer { secrets }
+            | Self::Header { secrets, .. }
+            | Self::Query { secrets, .. } => secrets,
+        }
+    }
+}
+
+/// What a model can do and costs, under one provider. An absent field is unknown, and excludes nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// The longest prompt and answer together.
+    pub context: Option<Tokens>,
+    pub price: Option<Price>,
+    pub can: Option<Vec<Ability>>,
+}
+
+impl Terms {
+    /// Whether the model can do it, as far as we know.
+    #[must_use]
+    pub fn may(&self, ability: Ability) -> bool {
+        self.can.as_ref().is_none_or(|can| can.contains(&ability))
+    }
+
+    /// These terms, with `over`'s where it knows better.
+    #[must_use]
+    pub fn overridden_by(&self, over: &Self) -> Self {
+        Self {
+            context: over.context.or(self.context),
+            price: over.price.or(self.price),
+            can: over.can.clone().or_else(|| self.can.clone()),
+        }
+    }
+}
+
+/// US dollars per million tokens, which is micro-dollars per token.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Price {
+    pub input: f64,
+    /// Prompt tokens that the provider had in its cache; as `input` when it has no such price.
+    pub input_cached: f64,
+    pub output: f64,
+}
+
+impl Price {
+    /// What these tokens cost.
+    #[must_use]
+    pub fn cost(&self, prompt: Tokens, cached: Tokens, answer: Tokens) -> MicroUsd {
+        let cached = cached.min(prompt);
+        let fresh = Tokens(prompt.0 - cached.0);
+        MicroUsd(
+            fresh.as_f64() * self.input
+                + cached.as_f64() * self.input_cached
+                + answer.as_f64() * self.output,
+        )
+    }
+}
+
+/// Something that a request may need and a model may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ability {
+    Tools,
+    JsonSchema,
+    Images,
+}
+
+impl Ability {
+    pub const NAMES: [&'static str; 3] = ["tools", "json_schema", "images"];
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "tools" => Some(Self::Tools),
+            "json_schema" => Some(Self::JsonSchema),
+            "images" => Some(Self::Images),
+            _ => None,
+        }
+    }
+}
