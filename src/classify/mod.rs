@@ -1,0 +1,232 @@
+//! A request becomes traits: all that is known of it before it is sent.
+//!
+//! Traits are plain data and go into the record, so that a decision can be replayed. They hold no prompt text.
+//! What only a classifier could tell (topic, difficulty, sensitivity) is unknown unless the caller states it in
+//! `x-waypost-tags`, as `topic=code`, `difficulty=0.7` or `sensitive`.
+//!
+//! Not here: what a dialect's body looks like; [`Outline`] has been read by then.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Fact, Subject};
+use crate::dialects::{Dialect, Outline};
+use crate::units::Tokens;
+
+/// Bytes of UTF-8 to one token of English, as providers' own rules of thumb have it. Other scripts and code
+/// take fewer bytes a token, so their estimate is low; the provider's own refusal then sends the request on.
+const BYTES_PER_TOKEN: u64 = 4;
+/// What the markers around a message cost.
+const TOKENS_PER_MESSAGE: u64 = 4;
+/// A mid-sized image on the large providers; they differ by a factor of three.
+const TOKENS_PER_IMAGE: u64 = 800;
+/// Tags beyond this are ignored: they come from the caller and go into the record.
+const TAGS_MAX: usize = 32;
+const TAG_BYTES_MAX: usize = 128;
+
+/// Who asks, from where: what the edge knows besides the body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Caller {
+    /// The wire format of the request.
+    pub dialect: Option<Dialect>,
+    /// The name of the virtual key, never the key.
+    pub key: String,
+    pub team: Option<String>,
+    pub session: Option<String>,
+    pub user: Option<String>,
+    /// The value of `x-waypost-tags`.
+    pub tags: Option<String>,
+    /// ISO 3166-1, two letters.
+    pub country: Option<String>,
+    pub continent: Option<String>,
+    /// The airport code of the place that serves the request.
+    pub pop: Option<String>,
+    /// Only the headers that the route asks about, names in lower case.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// All that a decision may depend on, besides the route and health.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traits {
+    /// The client's wire format.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
+    pub model: String,
+    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// A hash: enough to see which requests belong together, nothing to read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// A hash, as `session`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pop: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    pub messages: u32,
+    /// Estimated from the prompt's size.
+    pub prompt_tokens: Tokens,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_tokens_max: Option<Tokens>,
+    pub is_streaming: bool,
+    pub has_tools: bool,
+    pub has_images: bool,
+    pub has_json_schema: bool,
+    /// The first field that only a target of the client's own dialect can carry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unportable: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_sensitive: Option<bool>,
+}
+
+impl Traits {
+    #[must_use]
+    pub fn of(outline: &Outline, caller: Caller) -> Self {
+        let tags = tags_of(caller.tags.as_deref().unwrap_or_default());
+        let stated = |name: &str| {
+            let value = |tag: &String| {
+                let (key, value) = tag.split_once('=')?;
+                key.eq_ignore_ascii_case(name).then(|| value.to_owned())
+            };
+            tags.iter().find_map(value)
+        };
+        let is_difficulty = |number: &f64| (0.0..=1.0).contains(number);
+        let difficulty = stated("difficulty")
+            .and_then(|text| text.parse().ok())
+            .filter(is_difficulty);
+        let is_sensitive = tags.iter().any(|tag| tag.eq_ignore_ascii_case("sensitive"));
+        Self {
+            dialect: caller.dialect,
+            model: outline.model.clone(),
+            key: caller.key,
+            team: caller.team,
+            session: caller.session.as_deref().map(pseudonym),
+            user: caller.user.as_deref().or(outline.user.as_deref()).map(pseudonym),
+            country: caller.country,
+            continent: caller.continent,
+            pop: caller.pop,
+            headers: caller.headers,
+            messages: outline.message_count,
+            prompt_tokens: estimate_prompt_tokens(outline),
+            answer_tokens_max: outline.answer_tokens_max,
+            is_streaming: outline.is_streaming,
+            has_tools: outline.tool_count > 0,
+            has_images: outline.image_count > 0,
+            has_json_schema: outline.wants_json_schema,
+            unportable: outline.has_unportable.clone(),
+            topic: stated("topic"),
+            difficulty,
+            is_sensitive: is_sensitive.then_some(true),
+            tags,
+        }
+    }
+
+    /// What a rule's subject finds here.
+    #[must_use]
+    pub fn fact(&self, subject: &Subject) -> Fact<'_> {
+        match subject {
+            Subject::Header(name) => text(self.headers.get(name)),
+            Subject::Tags => Fact::Texts(&self.tags),
+            Subject::Country => text(self.country.as_ref()),
+            Subject::Continent => text(self.continent.as_ref()),
+            Subject::Pop => text(self.pop.as_ref()),
+            Subject::Key => Fact::Text(&self.key),
+            Subject::Team => text(self.team.as_ref()),
+            Subject::Model => Fact::Text(&self.model),
+            Subject::PromptTokens => Fact::Number(self.prompt_tokens.as_f64()),
+            Subject::AnswerTokensMax => self
+                .answer_tokens_max
+                .map_or(Fact::Unknown, |tokens| Fact::Number(tokens.as_f64())),
+            Subject::Messages => Fact::Number(f64::from(self.messages)),
+            Subject::Images => Fact::Flag(self.has_images),
+            Subject::Tools => Fact::Flag(self.has_tools),
+            Subject::JsonSchema => Fact::Flag(self.has_json_schema),
+            Subject::Stream => Fact::Flag(self.is_streaming),
+            Subject::Sensitive => self.is_sensitive.map_or(Fact::Unknown, Fact::Flag),
+            Subject::Topic => text(self.topic.as_ref()),
+            Subject::Difficulty => self.difficulty.map_or(Fact::Unknown, Fact::Number),
+        }
+    }
+}
+
+fn text(value: Option<&String>) -> Fact<'_> {
+    value.map_or(Fact::Unknown, |value| Fact::Text(value))
+}
+
+/// What the prompt will count, before any provider has counted it.
+fn estimate_prompt_tokens(outline: &Outline) -> Tokens {
+    let text = outline.text_bytes / BYTES_PER_TOKEN;
+    let markers = u64::from(outline.message_count) * TOKENS_PER_MESSAGE;
+    let images = u64::from(outline.image_count) * TOKENS_PER_IMAGE;
+    Tokens(text + markers + images)
+}
+
+/// Comma-separated, trimmed, bounded.
+fn tags_of(value: &str) -> Vec<String> {
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|tag| !tag.is_empty() && tag.len() <= TAG_BYTES_MAX)
+        .take(TAGS_MAX)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The same for the same text, and not reversible by reading: callers put mail addresses into these fields.
+fn pseudonym(text: &str) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stated_traits_come_from_tags() {
+        let caller = Caller {
+            tags: Some("gold, topic=code ,difficulty=0.7,,Sensitive".to_owned()),
+            ..Caller::default()
+        };
+        let traits = Traits::of(&Outline::default(), caller);
+        assert_eq!(traits.tags, ["gold", "topic=code", "difficulty=0.7", "Sensitive"]);
+        assert_eq!(traits.topic.as_deref(), Some("code"));
+        assert_eq!(traits.difficulty, Some(0.7));
+        assert_eq!(traits.is_sensitive, Some(true));
+    }
+
+    #[test]
+    fn nonsense_difficulty_is_unknown() {
+        for stated in ["difficulty=NaN", "difficulty=7", "difficulty=-1", "difficulty=x"] {
+            let caller = Caller {
+                tags: Some(stated.to_owned()),
+                ..Caller::default()
+            };
+            let traits = Traits::of(&Outline::default(), caller);
+            assert_eq!(traits.difficulty, None, "{stated}");
+        }
+    }
+
+    #[test]
+    fn session_and_user_are_not_readable() {
+        let caller = Caller {
+            session: Some("ann@example.com".to_owned()),
+            ..Caller::default()
+        };
+        let written = serde_json::to_string(&Traits::of(&Outline::default(), caller));
+        assert!(!written.is_ok_and(|text| text.contains("ann")));
+    }
+}

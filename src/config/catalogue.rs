@@ -1,0 +1,344 @@
+//! The built-in providers and models, with a team's `providers` entry laid over them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::read::{Node, Object, Problems};
+use super::{Checked, Problem, parse_tree};
+use crate::dialects::Dialect;
+use crate::providers::{
+    Ability, Auth, AuthRow, MODELS, ModelRow, PROVIDERS, Price, Provider, ProviderRow, Terms,
+};
+use crate::units::Tokens;
+
+/// Secrets in one pool.
+const SECRETS_MAX: usize = 32;
+/// Dollars per million tokens; the dearest model today costs some hundreds.
+const USD_PER_MTOK_MAX: f64 = 100_000.0;
+const CONTEXT_TOKENS_MAX: u64 = 1_000_000_000;
+
+/// Every provider and model that a route may name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Catalogue {
+    providers: BTreeMap<String, Arc<Provider>>,
+    /// By `provider/model`.
+    models: BTreeMap<String, Terms>,
+}
+
+impl Default for Catalogue {
+    /// What ships with the Worker.
+    fn default() -> Self {
+        let provider = |row: &ProviderRow| (row.name.to_owned(), Arc::new(provider_of(row)));
+        let model = |row: &ModelRow| (format!("{}/{}", row.provider, row.model), terms_of(row));
+        Self {
+            providers: PROVIDERS.iter().map(provider).collect(),
+            models: MODELS.iter().map(model).collect(),
+        }
+    }
+}
+
+impl Catalogue {
+    /// Lays a `providers` entry over the built-in catalogue.
+    ///
+    /// # Errors
+    /// Every problem of the entry.
+    pub fn parse(text: &str) -> Result<Checked<Self>, Vec<Problem>> {
+        let tree = parse_tree(text)?;
+        let mut catalogue = Self::default();
+        let mut problems = Problems::default();
+        catalogue.lay_over(&Node::root(&tree), &mut problems);
+        if problems.list.is_empty() {
+            Ok(Checked {
+                value: catalogue,
+                warnings: Vec::new(),
+            })
+        } else {
+            Err(problems.list)
+        }
+    }
+
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.get(name)
+    }
+
+    pub fn provider_names(&self) -> impl Iterator<Item = &str> {
+        self.providers.keys().map(String::as_str)
+    }
+
+    /// The terms of a model; all unknown where it is not listed.
+    #[must_use]
+    pub fn terms(&self, provider: &str, model: &str) -> Terms {
+        let known = self.models.get(&format!("{provider}/{model}"));
+        known.cloned().unwrap_or_default()
+    }
+
+    fn lay_over(&mut self, root: &Node<'_>, problems: &mut Problems) -> Option<()> {
+        let entry = root.object(&["$schema", "providers", "models"], problems)?;
+        if let Some(node) = entry.field("providers") {
+            for (name, node) in node.open_object(problems)?.fields() {
+                if let Some(provider) = self.read_provider(name, &node, problems) {
+                    self.providers.insert(name.to_owned(), Arc::new(provider));
+                }
+            }
+        }
+        if let Some(node) = entry.field("models") {
+            for (name, node) in node.open_object(problems)?.fields() {
+                self.read_model(name, &node, problems);
+            }
+        }
+        Some(())
+    }
+
+    fn read_provider(
+        &self,
+        name: &str,
+        node: &Node<'_>,
+        problems: &mut Problems,
+    ) -> Option<Provider> {
+        let fields = node.object(&["dialect", "base_url", "auth", "region", "private"], problems)?;
+        let base = self.providers.get(name);
+        if name.contains('/') {
+            problems.note(&node.path, "a provider's name without `/`", name);
+        }
+        let dialect = match base {
+            Some(base) => fields
+                .field("dialect")
+                .map_or(Some(base.dialect), |node| read_dialect(&node, problems)),
+            None => fields
+                .required("dialect", "the wire format that this provider speaks", problems)
+                .and_then(|node| read_dialect(&node, problems)),
+        };
+        let base_url = match base {
+            Some(base) => fields
+                .field("base_url")
+                .map_or(Some(base.base_url.clone()), |node| {
+                    read_base_url(&node, problems)
+                }),
+            None => fields
+                .required("base_url", "an https URL, such as `https://llm.example.com/v1`", problems)
+                .and_then(|node| read_base_url(&node, problems)),
+        };
+        let auth = match fields.field("auth") {
+            Some(node) => read_auth(&node, problems),
+            None => Some(base.map_or(Auth::None, |base| base.auth.clone())),
+        };
+        let region = match fields.field("region") {
+            Some(node) => node.text(problems).map(str::to_owned),
+            None => base.and_then(|base| base.region.clone()),
+        };
+        let is_private = match fields.field("private") {
+            Some(node) => node.flag(problems)?,
+            None => base.is_some_and(|base| base.is_private),
+        };
+        Some(Provider {
+            name: name.to_owned(),
+            dialect: dialect?,
+            base_url: base_url?,
+            auth: auth?,
+            region,
+            is_private,
+        })
+    }
+
+    fn read_model(&mut self, name: &str, node: &Node<'_>, problems: &mut Problems) {
+        let provider = name.split_once('/').map(|(provider, _)| provider);
+        match provider {
+            Some(provider) if self.providers.contains_key(provider) => {}
+            Some(provider) => {
+                let known: Vec<_> = self.provider_names().collect();
+                problems.unknown_name(&node.path, "`provider/model` with a known provider", provider, &known);
+            }
+            None => problems.note(&node.path, "a name of the form `provider/model`", name),
+        }
+        let Some(fields) = node.object(&["context_tokens", "usd_per_mtok", "can"], problems) else {
+            return;
+        };
+        let over = read_terms(&fields, problems);
+        let terms = self.models.get(name).cloned().unwrap_or_default();
+        self.models.insert(name.to_owned(), terms.overridden_by(&over));
+    }
+}
+
+/// The three fields of terms, as a model or a target writes them.
+pub(super) fn read_terms(fields: &Object<'_>, problems: &mut Problems) -> Terms {
+    let context = fields
+        .field("context_tokens")
+        .and_then(|node| node.whole(1, CONTEXT_TOKENS_MAX, problems))
+        .map(Tokens);
+    let price = fields
+        .field("usd_per_mtok")
+        .and_then(|node| read_price(&node, problems));
+    let can = fields
+        .field("can")
+        .and_then(|node| read_abilities(&node, problems));
+    Terms {
+        context,
+        price,
+        can,
+    }
+}
+
+fn read_price(node: &Node<'_>, problems: &mut Problems) -> Option<Price> {
+    let fields = node.object(&["in", "in_cached", "out"], problems)?;
+    let mut number = |name: &str| {
+        let expected = "US dollars per million tokens";
+        let node = fields.required(name, expected, problems)?;
+        node.number(0.0, USD_PER_MTOK_MAX, problems)
+    };
+    let (input, output) = (number("in"), number("out"));
+    let input_cached = match fields.field("in_cached") {
+        Some(node) => node.number(0.0, USD_PER_MTOK_MAX, problems),
+        None => input,
+    };
+    Some(Price {
+        input: input?,
+        input_cached: input_cached?,
+        output: output?,
+    })
+}
+
+fn read_abilities(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<Ability>> {
+    let items = node.array(Ability::NAMES.len() * 2, problems)?;
+    let mut can = Vec::with_capacity(items.len());
+    for item in &items {
+        let name = item.text(problems)?;
+        match Ability::parse(name) {
+            Some(ability) => can.push(ability),
+            None => problems.unknown_name(&item.path, "an ability", name, &Ability::NAMES),
+        }
+    }
+    Some(can)
+}
+
+fn read_dialect(node: &Node<'_>, problems: &mut Problems) -> Option<Dialect> {
+    let names: Vec<_> = Dialect::ALL.iter().map(|dialect| (dialect.name(), *dialect)).collect();
+    node.choice("a dialect", &names, problems)
+}
+
+/// Secrets travel to this URL, so it is `https`, but for a server on the same machine.
+fn read_base_url(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
+    let url = node.text(problems)?.trim_end_matches('/');
+    let rest = url.strip_prefix("https://").or_else(|| {
+        let rest = url.strip_prefix("http://")?;
+        is_loopback(rest).then_some(rest)
+    });
+    let is_plain = |rest: &str| {
+        let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'@' | b'"' | b'\\');
+        !rest.is_empty() && !rest.starts_with(['/', ':']) && rest.bytes().all(allowed)
+    };
+    if rest.is_some_and(is_plain) {
+        return Some(url.to_owned());
+    }
+    problems.note(
+        &node.path,
+        "an https URL (http on loopback only) without user, query or fragment",
+        "another text",
+    );
+    None
+}
+
+fn is_loopback(rest: &str) -> bool {
+    let host = rest.split('/').next().unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+fn read_auth(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
+    const KINDS: [&str; 4] = ["bearer", "header", "query", "none"];
+    if node.value.as_str() == Some("none") {
+        return Some(Auth::None);
+    }
+    let fields = node.object(&KINDS, problems)?;
+    if fields.len() != 1 {
+        problems.note(
+            &node.path,
+            format!("exactly one of {}", KINDS.join(", ")),
+            format!("{} fields", fields.len()),
+        );
+        return None;
+    }
+    if fields.field("none").is_some() {
+        return Some(Auth::None);
+    }
+    if let Some(node) = fields.field("bearer") {
+        let secrets = read_secrets(&node, problems)?;
+        return Some(Auth::Bearer { secrets });
+    }
+    if let Some(node) = fields.field("header") {
+        let (name, secrets) = read_named_secret(&node, problems)?;
+        return Some(Auth::Header { name, secrets });
+    }
+    let (name, secrets) = read_named_secret(&fields.field("query")?, problems)?;
+    Some(Auth::Query { name, secrets })
+}
+
+fn read_named_secret(node: &Node<'_>, problems: &mut Problems) -> Option<(String, Vec<String>)> {
+    let fields = node.object(&["name", "secret"], problems)?;
+    let name = fields
+        .required("name", "the name of the header or parameter", problems)
+        .and_then(|node| {
+            let name = node.text(problems)?;
+            let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            if name.bytes().all(is_token) {
+                return Some(name.to_owned());
+            }
+            problems.note(&node.path, "letters, digits, `-` and `_`", "another text");
+            None
+        });
+    let secrets = fields
+        .required("secret", "the name of a secret", problems)
+        .and_then(|node| read_secrets(&node, problems));
+    Some((name?, secrets?))
+}
+
+/// One name or a pool of names. A value that looks like the secret itself is refused, and not repeated.
+fn read_secrets(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+    let secrets = node.texts(SECRETS_MAX, problems)?;
+    let is_name = |name: &String| {
+        let mut bytes = name.bytes();
+        bytes.next().is_some_and(|byte| byte.is_ascii_uppercase() || byte == b'_')
+            && bytes.all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    if !secrets.is_empty() && secrets.iter().all(is_name) {
+        return Some(secrets);
+    }
+    problems.note(
+        &node.path,
+        "the name of a secret in capitals, such as `OPENAI_API_KEY`, or a list of names",
+        "another text (a secret's value never belongs in an entry)",
+    );
+    None
+}
+
+fn provider_of(row: &ProviderRow) -> Provider {
+    let auth = match row.auth {
+        AuthRow::Bearer(secret) => Auth::Bearer {
+            secrets: vec![secret.to_owned()],
+        },
+        AuthRow::Header(name, secret) => Auth::Header {
+            name: name.to_owned(),
+            secrets: vec![secret.to_owned()],
+        },
+    };
+    Provider {
+        name: row.name.to_owned(),
+        dialect: row.dialect,
+        base_url: row.base_url.to_owned(),
+        auth,
+        region: None,
+        is_private: false,
+    }
+}
+
+fn terms_of(row: &ModelRow) -> Terms {
+    Terms {
+        context: Some(Tokens(row.context)),
+        price: Some(Price {
+            input: row.usd_in,
+            input_cached: row.usd_in_cached,
+            output: row.usd_out,
+        }),
+        can: Some(row.can.to_vec()),
+    }
+}

@@ -1,0 +1,84 @@
+//! A team's JSON becomes a value that cannot be wrong, or every problem at once.
+//!
+//! An entry is parsed whole: [`Route::parse`] either gives a route in which each name is resolved and each number
+//! in range, or the list of all problems with their paths. What is merely doubtful (a preference that cannot act
+//! yet) comes beside the value as a warning, never instead of it.
+//!
+//! Entries are hostile bytes like any other: their size, depth and the length of every list are limited.
+//!
+//! Not here: where entries are stored and how long they are kept in memory (`edge/entries.rs`).
+
+mod catalogue;
+mod read;
+mod route;
+mod rule;
+
+use sha2::{Digest, Sha256};
+
+pub use catalogue::Catalogue;
+pub use read::{Node, Problem, Problems, nearest};
+pub use route::{Deadlines, Limits, Midstream, Prefer, Quality, Route, Sticky, Target};
+pub use rule::{Condition, Fact, Require, Rule, Scalar, Subject, Test};
+
+/// The largest entry that is read. KV allows 25 MiB; a route of this size has some 2,000 targets.
+pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
+
+/// What was read, and what about it is doubtful.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked<T> {
+    pub value: T,
+    pub warnings: Vec<Problem>,
+}
+
+/// A name for the content of an entry: the first 16 hexadecimal digits of its SHA-256.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct Revision(pub String);
+
+impl Revision {
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self(sha256_hex(text.as_bytes()).chars().take(16).collect())
+    }
+}
+
+/// SHA-256 in lower-case hexadecimal digits.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        for nibble in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    hex
+}
+
+/// The entry as a tree, or the one problem that hides all others.
+fn parse_tree(text: &str) -> Result<serde_json::Value, Vec<Problem>> {
+    let one = |expected: String, got: String| {
+        let mut problems = Problems::default();
+        problems.note("", expected, got);
+        Err(problems.list)
+    };
+    if text.len() > ENTRY_BYTES_MAX {
+        return one(
+            format!("at most {ENTRY_BYTES_MAX} bytes"),
+            format!("{} bytes", text.len()),
+        );
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match serde_json::from_str(text) {
+        Ok(tree) => Ok(tree),
+        Err(error) => one(
+            "valid JSON, nested at most 128 deep".to_owned(),
+            format!(
+                "a mistake at line {}, column {}",
+                error.line(),
+                error.column()
+            ),
+        ),
+    }
+}

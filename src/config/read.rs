@@ -1,0 +1,278 @@
+//! Reads a JSON tree into values and keeps every problem, each with its path.
+//!
+//! `serde`'s derive stops at the first mistake; a team that fixes its route at noon wants all of them at once.
+//! A reader returns `None` for what it could not read and goes on; a value is only built when nothing was noted.
+
+use serde_json::{Map, Value};
+
+/// One thing that is wrong, or doubtful, with an entry.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Problem {
+    /// Where, as a JSON path: `targets[1].provider`. Empty for the whole entry.
+    pub path: String,
+    pub expected: String,
+    /// What stood there, shortened.
+    pub got: String,
+    /// The valid name nearest to what stood there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub nearest: Option<String>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = if self.path.is_empty() {
+            "(entry)"
+        } else {
+            &self.path
+        };
+        write!(f, "{path}: expected {}, got {}", self.expected, self.got)?;
+        match &self.nearest {
+            Some(name) => write!(f, "; did you mean `{name}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The longest piece of a wrong value that a problem repeats.
+const GOT_CHARS_MAX: usize = 60;
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub struct Problems {
+    pub list: Vec<Problem>,
+}
+
+impl Problems {
+    pub fn note(&mut self, path: &str, expected: impl Into<String>, got: impl Into<String>) {
+        self.list.push(Problem {
+            path: path.to_owned(),
+            expected: expected.into(),
+            got: got.into(),
+            nearest: None,
+        });
+    }
+
+    /// A name that is not among `known`.
+    pub fn unknown_name(&mut self, path: &str, kind: &str, got: &str, known: &[&str]) {
+        self.list.push(Problem {
+            path: path.to_owned(),
+            expected: format!("{kind}: {}", known.join(", ")),
+            got: quoted(got),
+            nearest: nearest(got, known).map(str::to_owned),
+        });
+    }
+
+    fn wrong_type(&mut self, node: &Node<'_>, expected: &str) {
+        self.note(&node.path, expected, describe(node.value));
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Node<'a> {
+    pub value: &'a Value,
+    pub path: String,
+}
+
+impl<'a> Node<'a> {
+    #[must_use]
+    pub fn root(value: &'a Value) -> Self {
+        Self {
+            value,
+            path: String::new(),
+        }
+    }
+
+    /// The node as an object that has no field but the known ones.
+    pub fn object(&self, known: &[&str], problems: &mut Problems) -> Option<Object<'a>> {
+        let object = self.open_object(problems)?;
+        for name in object.map.keys() {
+            if !known.contains(&name.as_str()) {
+                let path = object.path_of(name);
+                problems.unknown_name(&path, "one of the known fields", name, known);
+            }
+        }
+        Some(object)
+    }
+
+    /// The node as an object with any fields.
+    pub fn open_object(&self, problems: &mut Problems) -> Option<Object<'a>> {
+        let Value::Object(map) = self.value else {
+            problems.wrong_type(self, "an object");
+            return None;
+        };
+        Some(Object {
+            map,
+            path: self.path.clone(),
+        })
+    }
+
+    pub fn array(&self, limit: usize, problems: &mut Problems) -> Option<Vec<Node<'a>>> {
+        let Value::Array(items) = self.value else {
+            problems.wrong_type(self, "a list");
+            return None;
+        };
+        if items.len() > limit {
+            let got = format!("{} items", items.len());
+            problems.note(&self.path, format!("at most {limit} items"), got);
+            return None;
+        }
+        let place = |(index, value)| Node {
+            value,
+            path: format!("{}[{index}]", self.path),
+        };
+        Some(items.iter().enumerate().map(place).collect())
+    }
+
+    pub fn text(&self, problems: &mut Problems) -> Option<&'a str> {
+        match self.value {
+            Value::String(text) if !text.is_empty() => Some(text),
+            _ => {
+                problems.wrong_type(self, "a text that is not empty");
+                None
+            }
+        }
+    }
+
+    pub fn flag(&self, problems: &mut Problems) -> Option<bool> {
+        let flag = self.value.as_bool();
+        if flag.is_none() {
+            problems.wrong_type(self, "true or false");
+        }
+        flag
+    }
+
+    /// A finite number from `low` to `high`, both included.
+    pub fn number(&self, low: f64, high: f64, problems: &mut Problems) -> Option<f64> {
+        match self.value.as_f64() {
+            Some(number) if (low..=high).contains(&number) => Some(number),
+            _ => {
+                problems.wrong_type(self, &format!("a number from {low} to {high}"));
+                None
+            }
+        }
+    }
+
+    pub fn whole(&self, low: u64, high: u64, problems: &mut Problems) -> Option<u64> {
+        match self.value.as_u64() {
+            Some(number) if (low..=high).contains(&number) => Some(number),
+            _ => {
+                problems.wrong_type(self, &format!("a whole number from {low} to {high}"));
+                None
+            }
+        }
+    }
+
+    /// One text, or a list of texts.
+    pub fn texts(&self, limit: usize, problems: &mut Problems) -> Option<Vec<String>> {
+        if self.value.is_array() {
+            let items = self.array(limit, problems)?;
+            let texts: Vec<_> = items
+                .iter()
+                .filter_map(|item| item.text(problems).map(str::to_owned))
+                .collect();
+            return (texts.len() == items.len()).then_some(texts);
+        }
+        self.text(problems).map(|text| vec![text.to_owned()])
+    }
+
+    /// One of a few names.
+    pub fn choice<T: Copy>(
+        &self,
+        kind: &str,
+        choices: &[(&str, T)],
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let name = self.text(problems)?;
+        let chosen = choices.iter().find(|(known, _)| *known == name);
+        if chosen.is_none() {
+            let known: Vec<_> = choices.iter().map(|(known, _)| *known).collect();
+            problems.unknown_name(&self.path, kind, name, &known);
+        }
+        chosen.map(|(_, value)| *value)
+    }
+}
+
+/// An object's fields and where it stands.
+#[derive(Debug)]
+pub struct Object<'a> {
+    map: &'a Map<String, Value>,
+    path: String,
+}
+
+impl<'a> Object<'a> {
+    #[must_use]
+    pub fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    /// The field, if it is there and not null.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<Node<'a>> {
+        let value = self.map.get(name).filter(|value| !value.is_null())?;
+        Some(Node {
+            value,
+            path: self.path_of(name),
+        })
+    }
+
+    pub fn required(&self, name: &str, expected: &str, problems: &mut Problems) -> Option<Node<'a>> {
+        let field = self.field(name);
+        if field.is_none() {
+            problems.note(&self.path_of(name), expected, "nothing");
+        }
+        field
+    }
+
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + '_ {
+        self.map.iter().map(|(name, value)| {
+            let node = Node {
+                value,
+                path: self.path_of(name),
+            };
+            (name.as_str(), node)
+        })
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+}
+
+/// What a value is, for a message; a secret pasted into the wrong field is shortened.
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.is_empty() => "an empty text".to_owned(),
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(GOT_CHARS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// The known name that takes the fewest edits to reach, if that is few enough to be a slip.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let limit = 1 + name.chars().count() / 3;
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}

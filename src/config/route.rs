@@ -1,0 +1,487 @@
+//! A route: what a client's `model` field names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::catalogue::{Catalogue, read_terms};
+use super::read::{Node, Object, Problems};
+use super::rule::{Rule, Subject, read_rules};
+use super::{Checked, Problem, Revision, parse_tree};
+use crate::providers::{Provider, Terms};
+use crate::units::{MicroUsd, Millis};
+
+/// A person reads a route; a plan of more targets than this is never walked to its end.
+const TARGETS_MAX: usize = 256;
+const TOPICS_MAX: usize = 256;
+const WEIGHT_MAX: f64 = 1e9;
+/// Beyond this an exponent decides alone, and its products stay finite.
+const EXPONENT_MAX: f64 = 1_000.0;
+const TEMPERATURE_MAX: f64 = 1_000.0;
+const DAY_MS: u64 = 86_400_000;
+const COST_USD_MAX: f64 = 1_000_000.0;
+
+/// One entry, resolved against the catalogue. Every id in it exists and is unique, every number is in range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    pub name: String,
+    pub revision: Revision,
+    /// Never empty.
+    pub targets: Vec<Target>,
+    pub prefer: Prefer,
+    /// 0 takes the best; 1 spreads in proportion to the scores; more spreads wider.
+    pub temperature: f64,
+    pub sticky: Option<Sticky>,
+    pub rules: Vec<Rule>,
+    pub limits: Limits,
+    pub deadlines: Deadlines,
+    pub midstream: Midstream,
+}
+
+/// One provider and model, and its terms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    pub id: String,
+    pub provider: Arc<Provider>,
+    pub model: String,
+    pub weight: f64,
+    pub quality: Quality,
+    pub is_private: bool,
+    pub region: Option<String>,
+    pub terms: Terms,
+}
+
+impl Target {
+    /// The name under which health is kept: routes that share a provider's model share what is known of it.
+    #[must_use]
+    pub fn health_key(&self) -> String {
+        format!("{}/{}", self.provider.name, self.model)
+    }
+}
+
+/// How well a target answers, from 0 (excluded) to 1, by topic.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Quality {
+    pub by_topic: BTreeMap<String, f64>,
+    /// For every other topic; `*` in the entry.
+    pub other: Option<f64>,
+}
+
+/// How much each signal counts: the exponents of the score. 0 means not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prefer {
+    pub price: f64,
+    /// Time to first token.
+    pub ttft: f64,
+    /// Seconds per answer token.
+    pub speed: f64,
+    pub quality: f64,
+    pub reliability: f64,
+}
+
+/// Whose requests stay with one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sticky {
+    Session,
+    User,
+    Key,
+    /// A request header, by its name in lower case.
+    Header(String),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// A target whose expected cost for the request is above this is dropped.
+    pub cost_max: Option<MicroUsd>,
+}
+
+/// How long an attempt may take. Absent means no limit but the Worker's own defaults (`exchange::deadlines`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deadlines {
+    pub headers: Option<Millis>,
+    pub first_token: Option<Millis>,
+    /// Between two pieces of a stream.
+    pub idle: Option<Millis>,
+    /// For the whole exchange. Kills healthy long answers, so there is no default.
+    pub total: Option<Millis>,
+}
+
+/// What happens to a stream that breaks after its first good token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Midstream {
+    /// A typed error event, then the end.
+    #[default]
+    Error,
+    Continue,
+    Buffer,
+}
+
+impl Route {
+    /// The request headers that this route asks about, names in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = &str> {
+        let conditions = self.rules.iter().flat_map(|rule| &rule.when);
+        let asked = conditions.filter_map(|condition| match &condition.subject {
+            Subject::Header(name) => Some(name.as_str()),
+            _ => None,
+        });
+        let sticky = match &self.sticky {
+            Some(Sticky::Header(name)) => Some(name.as_str()),
+            _ => None,
+        };
+        asked.chain(sticky)
+    }
+
+    /// Reads a route's entry.
+    ///
+    /// # Errors
+    /// Every problem of the entry, each with its path.
+    pub fn parse(
+        name: &str,
+        text: &str,
+        catalogue: &Catalogue,
+    ) -> Result<Checked<Self>, Vec<Problem>> {
+        let tree = parse_tree(text)?;
+        let mut problems = Problems::default();
+        let mut warnings = Problems::default();
+        let route = read_route(name, &Node::root(&tree), catalogue, &mut problems, &mut warnings);
+        match route {
+            Some(mut route) if problems.list.is_empty() => {
+                route.revision = Revision::of(text);
+                Ok(Checked {
+                    value: route,
+                    warnings: warnings.list,
+                })
+            }
+            _ => Err(problems.list),
+        }
+    }
+
+    /// The route that a client asks for when it names a provider's model directly.
+    #[must_use]
+    pub fn direct(provider: &Arc<Provider>, model: &str, catalogue: &Catalogue) -> Self {
+        let name = format!("{}/{model}", provider.name);
+        Self {
+            revision: Revision::of(&name),
+            targets: vec![Target {
+                id: name.clone(),
+                provider: Arc::clone(provider),
+                model: model.to_owned(),
+                weight: 1.0,
+                quality: Quality::default(),
+                is_private: provider.is_private,
+                region: provider.region.clone(),
+                terms: catalogue.terms(&provider.name, model),
+            }],
+            name,
+            prefer: Prefer::default(),
+            temperature: 1.0,
+            sticky: None,
+            rules: Vec::new(),
+            limits: Limits::default(),
+            deadlines: Deadlines::default(),
+            midstream: Midstream::default(),
+        }
+    }
+}
+
+fn read_route(
+    name: &str,
+    root: &Node<'_>,
+    catalogue: &Catalogue,
+    problems: &mut Problems,
+    warnings: &mut Problems,
+) -> Option<Route> {
+    let fields = root.object(
+        &[
+            "$schema",
+            "description",
+            "targets",
+            "prefer",
+            "temperature",
+            "sticky",
+            "rules",
+            "limits",
+            "deadlines",
+            "midstream",
+        ],
+        problems,
+    )?;
+    let targets = read_targets(&fields, catalogue, problems);
+    let ids: Vec<&str> = targets.iter().map(|target| target.id.as_str()).collect();
+    let rules = fields
+        .field("rules")
+        .map(|node| read_rules(&node, &ids, problems, warnings))
+        .unwrap_or_default();
+    let prefer = fields
+        .field("prefer")
+        .map(|node| read_prefer(&node, problems))
+        .unwrap_or_default();
+    let temperature = fields
+        .field("temperature")
+        .and_then(|node| node.number(0.0, TEMPERATURE_MAX, problems));
+    let sticky = fields
+        .field("sticky")
+        .and_then(|node| read_sticky(&node, problems));
+    let limits = fields
+        .field("limits")
+        .map(|node| read_limits(&node, problems))
+        .unwrap_or_default();
+    let deadlines = fields
+        .field("deadlines")
+        .map(|node| read_deadlines(&node, problems))
+        .unwrap_or_default();
+    let midstream = fields
+        .field("midstream")
+        .and_then(|node| read_midstream(&node, problems, warnings));
+    warn_of_unknown_prices(&targets, prefer, warnings);
+    Some(Route {
+        name: name.to_owned(),
+        revision: Revision::default(),
+        targets,
+        prefer,
+        temperature: temperature.unwrap_or(1.0),
+        sticky,
+        rules,
+        limits,
+        deadlines,
+        midstream: midstream.unwrap_or_default(),
+    })
+}
+
+fn read_targets(
+    fields: &Object<'_>,
+    catalogue: &Catalogue,
+    problems: &mut Problems,
+) -> Vec<Target> {
+    let expected = "a list of at least one target";
+    let items = fields
+        .required("targets", expected, problems)
+        .and_then(|node| {
+            let items = node.array(TARGETS_MAX, problems)?;
+            if items.is_empty() {
+                problems.note(&node.path, expected, "an empty list");
+            }
+            Some(items)
+        })
+        .unwrap_or_default();
+    let mut targets: Vec<Target> = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some(target) = read_target(item, catalogue, problems) else {
+            continue;
+        };
+        if targets.iter().any(|known| known.id == target.id) {
+            let expected = "an id that no other target of this route has";
+            problems.note(&format!("{}.id", item.path), expected, target.id.clone());
+        }
+        targets.push(target);
+    }
+    targets
+}
+
+fn read_target(
+    node: &Node<'_>,
+    catalogue: &Catalogue,
+    problems: &mut Problems,
+) -> Option<Target> {
+    let fields = node.object(
+        &[
+            "id",
+            "provider",
+            "model",
+            "weight",
+            "quality",
+            "private",
+            "region",
+            "context_tokens",
+            "usd_per_mtok",
+            "can",
+        ],
+        problems,
+    )?;
+    let provider = fields
+        .required("provider", "the name of a provider", problems)
+        .and_then(|node| read_provider_name(&node, catalogue, problems));
+    let model = fields
+        .required("model", "the provider's name of a model", problems)
+        .and_then(|node| node.text(problems));
+    let id = fields.field("id").map(|node| node.text(problems));
+    let weight = match fields.field("weight") {
+        Some(node) => read_weight(&node, problems),
+        None => Some(1.0),
+    };
+    let quality = fields
+        .field("quality")
+        .map(|node| read_quality(&node, problems))
+        .unwrap_or_default();
+    let is_private = fields.field("private").map(|node| node.flag(problems));
+    let region = fields
+        .field("region")
+        .and_then(|node| node.text(problems).map(str::to_owned));
+    let over = read_terms(&fields, problems);
+    let (provider, model) = (provider?, model?);
+    let id = match id {
+        Some(id) => id?.to_owned(),
+        None => format!("{}/{model}", provider.name),
+    };
+    Some(Target {
+        id,
+        model: model.to_owned(),
+        weight: weight?,
+        quality,
+        is_private: is_private.flatten().unwrap_or(provider.is_private),
+        region: region.or_else(|| provider.region.clone()),
+        terms: catalogue.terms(&provider.name, model).overridden_by(&over),
+        provider: Arc::clone(provider),
+    })
+}
+
+fn read_provider_name<'a>(
+    node: &Node<'_>,
+    catalogue: &'a Catalogue,
+    problems: &mut Problems,
+) -> Option<&'a Arc<Provider>> {
+    let name = node.text(problems)?;
+    let provider = catalogue.provider(name);
+    if provider.is_none() {
+        let known: Vec<_> = catalogue.provider_names().collect();
+        problems.unknown_name(&node.path, "a known provider", name, &known);
+    }
+    provider
+}
+
+/// Above 0: the logarithm of nothing is no score, and `avoid` says it better.
+fn read_weight(node: &Node<'_>, problems: &mut Problems) -> Option<f64> {
+    let weight = node.number(0.0, WEIGHT_MAX, problems)?;
+    if weight > 0.0 {
+        return Some(weight);
+    }
+    let expected = "a number above 0 (to take a target out, remove it or `avoid` it in a rule)";
+    problems.note(&node.path, expected, "0");
+    None
+}
+
+/// A number, or numbers by topic with `*` for the rest.
+fn read_quality(node: &Node<'_>, problems: &mut Problems) -> Quality {
+    let mut quality = Quality::default();
+    let read = |node: &Node<'_>, problems: &mut Problems| node.number(1e-6, 1.0, problems);
+    if node.value.is_number() {
+        quality.other = read(node, problems);
+        return quality;
+    }
+    let Some(fields) = node.open_object(problems) else {
+        return quality;
+    };
+    if fields.len() > TOPICS_MAX {
+        let got = fields.len().to_string();
+        problems.note(&node.path, format!("at most {TOPICS_MAX} topics"), got);
+        return quality;
+    }
+    for (topic, node) in fields.fields() {
+        let value = read(&node, problems);
+        match (topic, value) {
+            ("*", value) => quality.other = value,
+            (topic, Some(value)) => {
+                quality.by_topic.insert(topic.to_owned(), value);
+            }
+            (_, None) => {}
+        }
+    }
+    quality
+}
+
+fn read_prefer(node: &Node<'_>, problems: &mut Problems) -> Prefer {
+    let known = ["price", "ttft", "speed", "quality", "reliability"];
+    let Some(fields) = node.object(&known, problems) else {
+        return Prefer::default();
+    };
+    let mut exponent = |name: &str| {
+        let node = fields.field(name)?;
+        node.number(0.0, EXPONENT_MAX, problems)
+    };
+    Prefer {
+        price: exponent("price").unwrap_or(0.0),
+        ttft: exponent("ttft").unwrap_or(0.0),
+        speed: exponent("speed").unwrap_or(0.0),
+        quality: exponent("quality").unwrap_or(0.0),
+        reliability: exponent("reliability").unwrap_or(0.0),
+    }
+}
+
+fn read_sticky(node: &Node<'_>, problems: &mut Problems) -> Option<Sticky> {
+    if node.value.is_object() {
+        let fields = node.object(&["header"], problems)?;
+        let header = fields.required("header", "the name of a request header", problems)?;
+        let name = header.text(problems)?;
+        return Some(Sticky::Header(name.to_ascii_lowercase()));
+    }
+    match node.text(problems)? {
+        "session" => Some(Sticky::Session),
+        "user" => Some(Sticky::User),
+        "key" => Some(Sticky::Key),
+        other => {
+            let known = ["session", "user", "key"];
+            problems.unknown_name(&node.path, "whose requests stay together", other, &known);
+            None
+        }
+    }
+}
+
+fn read_limits(node: &Node<'_>, problems: &mut Problems) -> Limits {
+    let Some(fields) = node.object(&["cost_usd_max"], problems) else {
+        return Limits::default();
+    };
+    let cost_max = fields
+        .field("cost_usd_max")
+        .and_then(|node| node.number(0.0, COST_USD_MAX, problems))
+        .map(|usd| MicroUsd(usd * 1e6));
+    Limits { cost_max }
+}
+
+fn read_deadlines(node: &Node<'_>, problems: &mut Problems) -> Deadlines {
+    let known = ["headers_ms", "first_token_ms", "idle_ms", "total_ms"];
+    let Some(fields) = node.object(&known, problems) else {
+        return Deadlines::default();
+    };
+    let mut span = |name: &str| {
+        let node = fields.field(name)?;
+        node.whole(1, DAY_MS, problems).map(Millis)
+    };
+    Deadlines {
+        headers: span("headers_ms"),
+        first_token: span("first_token_ms"),
+        idle: span("idle_ms"),
+        total: span("total_ms"),
+    }
+}
+
+fn read_midstream(
+    node: &Node<'_>,
+    problems: &mut Problems,
+    warnings: &mut Problems,
+) -> Option<Midstream> {
+    let choices = [
+        ("error", Midstream::Error),
+        ("continue", Midstream::Continue),
+        ("buffer", Midstream::Buffer),
+    ];
+    let chosen = node.choice("what to do with a broken stream", &choices, problems)?;
+    if chosen != Midstream::Error {
+        warnings.note(&node.path, "`error`: the others act like it for now", "another policy");
+    }
+    Some(chosen)
+}
+
+/// A price preference ranks an unlisted model by an assumed price (`decide::signals`), which may surprise.
+fn warn_of_unknown_prices(targets: &[Target], prefer: Prefer, warnings: &mut Problems) {
+    if prefer.price <= 0.0 {
+        return;
+    }
+    for (index, target) in targets.iter().enumerate() {
+        if target.terms.price.is_none() {
+            warnings.note(
+                &format!("targets[{index}].usd_per_mtok"),
+                "a price, since the route prefers by price; a typical one is assumed",
+                "nothing",
+            );
+        }
+    }
+}
