@@ -1,0 +1,197 @@
+//! The decision: which targets, in which order, and why.
+//!
+//! [`plan`] is stateless and exact. Its arguments are all that goes in, a record keeps them, and the same
+//! arguments give the same plan, bit for bit, on every platform: logarithms and exponentials are `libm`'s, and
+//! draws are hashes of the seed.
+//!
+//! Three steps, a file each: `rules` drops, `signals` measures, and this file orders. The order is one line,
+//! `key = score / temperature + gumbel(hash(seed, target))`, sorted descending: a weighted random choice without
+//! replacement, whose first place falls to each candidate with its softmax share. With a seed that is a hash of
+//! the session it is weighted rendezvous hashing, so sessions stay, with no state anywhere.
+//!
+//! Not here: presets, canaries and flags. They are values of a route's plain fields, never branches beside this.
+
+mod rules;
+mod seed;
+mod signals;
+
+use serde::{Deserialize, Serialize};
+
+use crate::classify::Traits;
+use crate::config::Route;
+use crate::health::{Admission, View};
+
+pub use rules::Exclusion;
+pub use seed::{Seed, SeedSource};
+pub use signals::Signals;
+
+/// Below this a temperature is 0: scores divided by less lose the draw in rounding.
+const TEMPERATURE_MIN: f64 = 1e-6;
+
+/// One target under consideration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    pub target: String,
+    pub provider: String,
+    pub model: String,
+    pub signals: Signals,
+    /// The sum of the weighted signals.
+    pub score: f64,
+    /// The probability that it is tried first.
+    pub share: f64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub excluded: Option<Exclusion>,
+    pub health: View,
+}
+
+/// The candidates in the order in which they will be tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Every target of the route, in the route's order.
+    pub candidates: Vec<Candidate>,
+    /// Places in `candidates`. Ejected targets stand at the end: a router does not give up while a target that
+    /// may serve the request has not been tried.
+    pub order: Vec<usize>,
+    /// The rules that fired, by name.
+    pub rules: Vec<String>,
+}
+
+impl Plan {
+    /// The probability with which the first of the order came first.
+    #[must_use]
+    pub fn propensity(&self) -> f64 {
+        let first = self.order.first().and_then(|place| self.candidates.get(*place));
+        first.map_or(0.0, |candidate| candidate.share)
+    }
+}
+
+/// Plans a request. `views` holds the health of each of the route's targets, in the route's order.
+#[must_use]
+pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
+    let fired = rules::fired(traits, route);
+    let consider = |(place, target): (usize, &crate::config::Target)| {
+        let view = views.get(place).copied().unwrap_or_default();
+        let signals = Signals::of(target, traits, &view);
+        Candidate {
+            target: target.id.clone(),
+            provider: target.provider.name.clone(),
+            model: target.model.clone(),
+            score: signals.score(route.prefer),
+            share: 0.0,
+            excluded: rules::exclusion(target, traits, route, &fired, &signals),
+            signals,
+            health: view,
+        }
+    };
+    let mut candidates: Vec<Candidate> = route.targets.iter().enumerate().map(consider).collect();
+    let order = order(&mut candidates, route.temperature, seed);
+    Plan {
+        candidates,
+        order,
+        rules: fired.iter().map(|fired| fired.name.clone()).collect(),
+    }
+}
+
+/// A place, and what it is sorted by: all admitted before all ejected, then by key, then by draw.
+struct Ranked {
+    place: usize,
+    is_ejected: bool,
+    key: f64,
+    draw: f64,
+    /// The logarithm of what the share is proportional to.
+    ln_share: f64,
+}
+
+fn order(candidates: &mut [Candidate], temperature: f64, seed: u64) -> Vec<usize> {
+    let is_open = |candidate: &&Candidate| candidate.excluded.is_none();
+    let is_ejected = |candidate: &Candidate| matches!(candidate.health.admission, Admission::Ejected { .. });
+    // When health alone would leave nobody, it is ignored.
+    let is_health_heeded = candidates
+        .iter()
+        .filter(is_open)
+        .any(|candidate| !is_ejected(candidate));
+    let rank = |(place, candidate): (usize, &Candidate)| {
+        let draw = gumbel(seed, &candidate.target);
+        let recovery = match candidate.health.admission {
+            Admission::Recovering { share } if is_health_heeded => libm::log(share),
+            _ => 0.0,
+        };
+        let (key, ln_share) = if temperature < TEMPERATURE_MIN {
+            (candidate.score, 0.0)
+        } else {
+            let ln_share = candidate.score / temperature + recovery;
+            (ln_share + draw, ln_share)
+        };
+        Ranked {
+            place,
+            is_ejected: is_health_heeded && is_ejected(candidate),
+            key,
+            draw,
+            ln_share,
+        }
+    };
+    let mut ranked: Vec<Ranked> = candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, candidate)| candidate.excluded.is_none())
+        .map(rank)
+        .collect();
+    ranked.sort_by(|a, b| {
+        a.is_ejected
+            .cmp(&b.is_ejected)
+            .then(b.key.total_cmp(&a.key))
+            .then(b.draw.total_cmp(&a.draw))
+            .then(a.place.cmp(&b.place))
+    });
+    let shares = shares(&ranked, temperature);
+    for (place, share) in shares {
+        if let Some(candidate) = candidates.get_mut(place) {
+            candidate.share = share;
+        }
+    }
+    for ranked in &ranked {
+        if let Some(candidate) = candidates.get_mut(ranked.place)
+            && ranked.is_ejected
+        {
+            candidate.excluded = Some(Exclusion::Ejected);
+        }
+    }
+    ranked.iter().map(|ranked| ranked.place).collect()
+}
+
+/// The closed form of what sorting by key draws: a softmax; at temperature 0 an even split of the best.
+fn shares(ranked: &[Ranked], temperature: f64) -> Vec<(usize, f64)> {
+    let admitted = || ranked.iter().filter(|ranked| !ranked.is_ejected);
+    if temperature < TEMPERATURE_MIN {
+        let Some(best) = admitted().map(|ranked| ranked.key).max_by(f64::total_cmp) else {
+            return Vec::new();
+        };
+        let is_best = |ranked: &&Ranked| ranked.key.total_cmp(&best).is_eq();
+        let ties = u32::try_from(admitted().filter(is_best).count()).unwrap_or(u32::MAX);
+        return admitted()
+            .filter(is_best)
+            .map(|ranked| (ranked.place, 1.0 / f64::from(ties)))
+            .collect();
+    }
+    let top = admitted()
+        .map(|ranked| ranked.ln_share)
+        .fold(f64::NEG_INFINITY, f64::max);
+    let weight = |ranked: &Ranked| libm::exp(ranked.ln_share - top);
+    let sum: f64 = admitted().map(weight).sum();
+    admitted()
+        .map(|ranked| (ranked.place, weight(ranked) / sum))
+        .collect()
+}
+
+/// A draw from the standard Gumbel distribution that depends on the seed and the target's id alone.
+/// The maximum of `ln w + gumbel` is a choice in proportion to `w` (Gumbel 1954; "Gumbel-max trick").
+fn gumbel(seed: u64, target: &str) -> f64 {
+    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(target.as_bytes(), seed);
+    // 53 bits, moved off 0 and 1 by half a step, so that both logarithms are finite.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a number of 53 bits is exact in an f64"
+    )]
+    let uniform = ((hash >> 11) as f64 + 0.5) * (1.0 / 9_007_199_254_740_992.0);
+    -libm::log(-libm::log(uniform))
+}

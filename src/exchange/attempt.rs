@@ -1,0 +1,437 @@
+//! One call to one target, as its answer arrives.
+//!
+//! An attempt reads: it turns the provider's bytes into events and keeps the provider's own bytes beside them,
+//! whole events at a time, so that a client of the same dialect gets them unchanged. It judges the answer (cut,
+//! empty, too large) and says what it waits for. It decides nothing about other targets or the client.
+
+use crate::chat::{
+    Answer, AttemptFailure, Event, FinishReason, ProviderError, Usage,
+};
+use crate::config::Target;
+use crate::dialects::{Dialect, StreamDecoder, StreamFault, parse_answer, parse_error};
+use crate::journal::{AttemptRecord, CountedUsage};
+use crate::sse;
+use crate::units::{MicroUsd, Millis, Tokens, UnixMillis};
+
+use super::ProviderHead;
+use super::call::retry_after;
+
+/// The largest unstreamed answer. A long answer is some hundred kilobytes; inline images reach megabytes.
+pub(super) const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How much of an error's body is read.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+/// What a stream may send before its first good token.
+const PRELUDE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of answer text to one token, where the provider reports no usage.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// A failure, with the provider's own words for the caller.
+pub(super) type Failed = (AttemptFailure, ProviderError);
+
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The target's place in the route.
+    pub place: usize,
+    pub dialect: Dialect,
+    pub secret: Option<String>,
+    /// Whether the target was asked for a stream.
+    pub is_streaming: bool,
+    pub sent_at: UnixMillis,
+    pub headers_at: Option<UnixMillis>,
+    pub first_token_at: Option<UnixMillis>,
+    pub ended_at: Option<UnixMillis>,
+    /// The last sign of life, or when the client last stopped holding us up.
+    pub heard_at: UnixMillis,
+    pub status: Option<u16>,
+    pub finish: Option<FinishReason>,
+    /// Absent while it runs.
+    pub result: Option<Result<(), AttemptFailure>>,
+    /// Unshown pieces of a stream, until the first good token.
+    pub prelude: Heard,
+    /// The body of an unsuccessful answer, for a client of the same dialect.
+    pub refusal: Vec<u8>,
+    reading: Reading,
+    finished_at: Option<UnixMillis>,
+    retry_after: Option<Millis>,
+    usage: Option<Usage>,
+    answer_bytes: u64,
+    bytes: u64,
+    garbled: u32,
+    /// The prompt as estimated, for when the provider does not count it.
+    prompt_estimate: Tokens,
+}
+
+#[derive(Debug)]
+enum Reading {
+    Head,
+    Stream {
+        sse: sse::Decoder,
+        decoder: Box<StreamDecoder>,
+        /// The provider's bytes since the last whole event.
+        raw: Vec<u8>,
+    },
+    Whole(Vec<u8>),
+    Refusal,
+}
+
+/// What an attempt waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    Head,
+    FirstToken,
+    More,
+    /// The answer has finished; only the end marker or usage may follow.
+    EndMarker { since: UnixMillis },
+}
+
+/// A piece of a stream: what it means, and the bytes that said so.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    pub events: Vec<Event>,
+    pub raw: Vec<u8>,
+}
+
+impl Heard {
+    pub fn append(&mut self, mut other: Self) {
+        self.events.append(&mut other.events);
+        self.raw.append(&mut other.raw);
+    }
+
+    fn has_good_token(&self) -> bool {
+        self.events.iter().any(Event::is_good_token)
+    }
+}
+
+/// What the end of the bytes meant.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// A stream that is whole, and its last piece.
+    Stream(Heard),
+    /// An unstreamed answer, read and as it came.
+    Whole { answer: Box<Answer>, body: Vec<u8> },
+}
+
+impl Attempt {
+    pub fn new(
+        place: usize,
+        target: &Target,
+        secret: Option<String>,
+        is_streaming: bool,
+        prompt_estimate: Tokens,
+        now: UnixMillis,
+    ) -> Self {
+        Self {
+            place,
+            dialect: target.provider.dialect,
+            secret,
+            is_streaming,
+            sent_at: now,
+            headers_at: None,
+            first_token_at: None,
+            ended_at: None,
+            heard_at: now,
+            status: None,
+            finish: None,
+            result: None,
+            prelude: Heard::default(),
+            refusal: Vec::new(),
+            reading: Reading::Head,
+            finished_at: None,
+            retry_after: None,
+            usage: None,
+            answer_bytes: 0,
+            bytes: 0,
+            garbled: 0,
+            prompt_estimate,
+        }
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.result.is_none()
+    }
+
+    pub fn waiting(&self) -> Waiting {
+        match (&self.reading, self.finished_at) {
+            (Reading::Head, _) => Waiting::Head,
+            (Reading::Stream { .. }, Some(since)) => Waiting::EndMarker { since },
+            (Reading::Stream { .. }, None) if self.first_token_at.is_none() => Waiting::FirstToken,
+            _ => Waiting::More,
+        }
+    }
+
+    /// Takes the status and headers.
+    pub fn head(&mut self, head: &ProviderHead, now: UnixMillis) -> Result<(), Failed> {
+        self.heard_at = now;
+        self.headers_at = Some(now);
+        self.status = Some(head.status);
+        self.retry_after = retry_after(head, now);
+        if !(200..300).contains(&head.status) {
+            self.reading = Reading::Refusal;
+            return Ok(());
+        }
+        let kind = head.content_type.to_ascii_lowercase();
+        let is_stream = kind.contains("text/event-stream");
+        let is_json = kind.contains("json");
+        if self.is_streaming && (is_stream || kind.is_empty()) {
+            self.reading = Reading::Stream {
+                sse: sse::Decoder::new(),
+                decoder: Box::new(StreamDecoder::new(self.dialect)),
+                raw: Vec::new(),
+            };
+        } else if is_json || (kind.is_empty() && !self.is_streaming) {
+            // Where a stream was asked for, this is an error in a 200, or a provider that does not stream.
+            self.reading = Reading::Whole(Vec::new());
+        } else {
+            let expected = if self.is_streaming { "an event stream" } else { "a JSON body" };
+            return Err((AttemptFailure::Malformed { expected }, ProviderError::default()));
+        }
+        Ok(())
+    }
+
+    /// Takes the next bytes. What was heard before a failure is returned with it.
+    pub fn chunk(&mut self, bytes: &[u8], now: UnixMillis) -> (Heard, Result<(), Failed>) {
+        self.heard_at = now;
+        self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let mut heard = Heard::default();
+        let result = match &mut self.reading {
+            Reading::Stream { .. } => self.stream_bytes(bytes, &mut heard),
+            Reading::Whole(body) if body.len() + bytes.len() > ANSWER_BYTES_MAX => {
+                Err(too_large(ANSWER_BYTES_MAX))
+            }
+            Reading::Whole(body) => {
+                body.extend_from_slice(bytes);
+                Ok(())
+            }
+            Reading::Refusal => {
+                let room = REFUSAL_BYTES_MAX.saturating_sub(self.refusal.len());
+                self.refusal.extend(bytes.iter().take(room));
+                Ok(())
+            }
+            Reading::Head => Ok(()),
+        };
+        self.note(&heard, now);
+        (heard, result)
+    }
+
+    /// Takes the end of the bytes.
+    pub fn end(&mut self, now: UnixMillis) -> Result<Ended, Failed> {
+        match std::mem::replace(&mut self.reading, Reading::Head) {
+            Reading::Head => Err(plain(AttemptFailure::Unreachable)),
+            Reading::Refusal => {
+                self.reading = Reading::Refusal;
+                Err(self.refused())
+            }
+            Reading::Whole(body) => self.end_whole(body, now),
+            Reading::Stream {
+                mut sse,
+                mut decoder,
+                mut raw,
+            } => {
+                let mut events = Vec::new();
+                sse.finish(&mut events);
+                let mut heard = Heard::default();
+                let is_silent = self.first_token_at.is_none();
+                let read = decode(&mut decoder, &events, &mut raw, &mut self.garbled, &mut heard, is_silent);
+                self.note(&heard, now);
+                read?;
+                if !heard.raw.is_empty() {
+                    // Its blank line never came; what we append must not run into it.
+                    heard.raw.extend_from_slice(b"\n\n");
+                }
+                self.judge_stream().map_err(plain)?;
+                Ok(Ended::Stream(heard))
+            }
+        }
+    }
+
+    /// What an unsuccessful status and the body so far mean.
+    pub fn refused(&self) -> Failed {
+        let status = self.status.unwrap_or_default();
+        parse_error(self.dialect, status, self.retry_after, &self.refusal)
+    }
+
+    /// The failure of an answer that broke after its headers.
+    pub fn cut(&self) -> AttemptFailure {
+        AttemptFailure::CutOff { bytes: self.bytes }
+    }
+
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.reading, Reading::Refusal)
+    }
+
+    /// Whether a finished stream is an answer. One that a filter or the token limit ended may be without words.
+    pub fn judge_stream(&self) -> Result<(), AttemptFailure> {
+        if self.finished_at.is_none() {
+            return Err(AttemptFailure::CutOff { bytes: self.bytes });
+        }
+        let is_cut_short = matches!(
+            self.finish,
+            Some(FinishReason::Length | FinishReason::ContentFilter)
+        );
+        if self.first_token_at.is_none() && !is_cut_short {
+            return Err(AttemptFailure::EmptyAnswer);
+        }
+        Ok(())
+    }
+
+    fn end_whole(&mut self, body: Vec<u8>, now: UnixMillis) -> Result<Ended, Failed> {
+        let answer = parse_answer(self.dialect, &body)?;
+        if self.is_streaming {
+            let expected = "an event stream";
+            return Err(plain(AttemptFailure::Malformed { expected }));
+        }
+        self.first_token_at = Some(now);
+        self.finish = answer.finish;
+        self.usage = answer.usage;
+        self.answer_bytes = count_bytes(&[&answer.text, &answer.reasoning])
+            + answer.calls.iter().map(|call| count_bytes(&[&call.arguments])).sum::<u64>();
+        Ok(Ended::Whole {
+            answer: Box::new(answer),
+            body,
+        })
+    }
+
+    fn stream_bytes(&mut self, bytes: &[u8], heard: &mut Heard) -> Result<(), Failed> {
+        let is_silent = self.first_token_at.is_none();
+        let Reading::Stream { sse, decoder, raw } = &mut self.reading else {
+            return Ok(());
+        };
+        let mut events = Vec::new();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            raw.extend_from_slice(line);
+            sse.push(line, &mut events)
+                .map_err(|_| too_large(sse::EVENT_BYTES_MAX))?;
+            if sse.pending_bytes() == 0 {
+                decode(decoder, &events, raw, &mut self.garbled, heard, is_silent)?;
+                events.clear();
+            }
+        }
+        let is_waiting = self.first_token_at.is_none() && !heard.has_good_token();
+        if is_waiting && self.prelude.raw.len() + heard.raw.len() > PRELUDE_BYTES_MAX {
+            return Err(too_large(PRELUDE_BYTES_MAX));
+        }
+        Ok(())
+    }
+
+    /// Keeps the figures of what was heard.
+    fn note(&mut self, heard: &Heard, now: UnixMillis) {
+        for event in &heard.events {
+            if event.is_good_token() && self.first_token_at.is_none() {
+                self.first_token_at = Some(now);
+            }
+            match event {
+                Event::Text(piece)
+                | Event::Reasoning(piece)
+                | Event::CallArguments { piece, .. } => {
+                    self.answer_bytes += count_bytes(&[piece]);
+                }
+                Event::Finish(reason) => {
+                    self.finish = Some(*reason);
+                    self.finished_at.get_or_insert(now);
+                }
+                Event::End => {
+                    self.finished_at.get_or_insert(now);
+                }
+                Event::Usage(usage) => self.usage = Some(*usage),
+                Event::Start { .. } | Event::CallStart { .. } => {}
+            }
+        }
+    }
+
+    /// Tokens as the provider counted them, else as estimated; none before there was an answer.
+    pub fn usage(&self) -> Option<CountedUsage> {
+        if let Some(tokens) = self.usage.filter(|usage| usage.answer.0 > 0 || self.finish.is_some()) {
+            return Some(CountedUsage {
+                tokens,
+                is_estimated: false,
+            });
+        }
+        self.first_token_at?;
+        Some(CountedUsage {
+            tokens: Usage {
+                prompt: self.prompt_estimate,
+                answer: Tokens(self.answer_bytes.div_ceil(BYTES_PER_TOKEN)),
+                ..Usage::default()
+            },
+            is_estimated: true,
+        })
+    }
+
+    pub fn cost(&self, target: &Target) -> Option<MicroUsd> {
+        let Usage {
+            prompt,
+            cached,
+            answer,
+            ..
+        } = self.usage()?.tokens;
+        target.terms.price.map(|price| price.cost(prompt, cached, answer))
+    }
+
+    pub fn record(&self, target: &Target, began_at: UnixMillis, now: UnixMillis) -> AttemptRecord {
+        let since = |at: UnixMillis| at.since(began_at);
+        let failure = self.result.as_ref().and_then(|result| result.as_ref().err());
+        let outcome = match &self.result {
+            Some(Ok(())) => "ok",
+            Some(Err(failure)) => failure.code(),
+            None => "abandoned",
+        };
+        AttemptRecord {
+            target: target.id.clone(),
+            provider: target.provider.name.clone(),
+            model: target.model.clone(),
+            secret: self.secret.clone(),
+            sent_ms: since(self.sent_at),
+            headers_ms: self.headers_at.map(since),
+            first_token_ms: self.first_token_at.map(since),
+            end_ms: since(self.ended_at.unwrap_or(now)),
+            outcome: outcome.to_owned(),
+            reason: failure.map(ToString::to_string),
+            status: self.status,
+            garbled: self.garbled,
+            usage: self.usage(),
+            cost: self.cost(target),
+        }
+    }
+}
+
+/// Decodes the events of one block of bytes. An unreadable one is skipped and its bytes with it. A block without
+/// events is a comment, which is worth passing on only once an answer has begun.
+fn decode(
+    decoder: &mut StreamDecoder,
+    events: &[sse::Event],
+    raw: &mut Vec<u8>,
+    garbled: &mut u32,
+    heard: &mut Heard,
+    is_silent: bool,
+) -> Result<(), Failed> {
+    let block = std::mem::take(raw);
+    let mut is_readable = true;
+    for event in events {
+        match decoder.push(event, &mut heard.events) {
+            Ok(()) => {}
+            Err(StreamFault::Garbled) => {
+                is_readable = false;
+                *garbled = garbled.saturating_add(1);
+            }
+            Err(StreamFault::Failed(failure, words)) => return Err((failure, words)),
+        }
+    }
+    if is_readable && !(events.is_empty() && heard.events.is_empty() && is_silent) {
+        heard.raw.extend_from_slice(&block);
+    }
+    Ok(())
+}
+
+fn count_bytes(texts: &[&String]) -> u64 {
+    let sum = texts.iter().map(|text| text.len()).sum::<usize>();
+    u64::try_from(sum).unwrap_or(u64::MAX)
+}
+
+fn plain(failure: AttemptFailure) -> Failed {
+    (failure, ProviderError::default())
+}
+
+fn too_large(limit: usize) -> Failed {
+    let limit_bytes = u64::try_from(limit).unwrap_or(u64::MAX);
+    plain(AttemptFailure::TooLarge { limit_bytes })
+}

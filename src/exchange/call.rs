@@ -1,0 +1,154 @@
+//! One call to a provider, before it is made: URL, headers, body, and which secret goes where.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::ProviderHead;
+use crate::chat::RequestError;
+use crate::config::Target;
+use crate::dialects::{Dialect, Shape, encode_request};
+use crate::health::Health;
+use crate::providers::Auth;
+use crate::units::{Millis, Tokens, UnixMillis};
+
+/// For dialects that demand a maximum, where the client names none.
+const ANSWER_TOKENS_DEFAULT: Tokens = Tokens(4_096);
+
+/// All that the edge needs to call a provider, but for the secret's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub url: String,
+    pub headers: Vec<(&'static str, &'static str)>,
+    pub body: Vec<u8>,
+    pub credential: Option<Credential>,
+}
+
+/// Which secret, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The secret's name, never its value.
+    pub secret: String,
+    pub place: CredentialPlace,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialPlace {
+    /// `authorization: Bearer <secret>`
+    Bearer,
+    Header(String),
+    Query(String),
+}
+
+/// The client's request, as the target wants it.
+pub(super) fn call(
+    client: Dialect,
+    body: &[u8],
+    target: &Target,
+    is_streaming: bool,
+    secret: Option<String>,
+) -> Result<Call, RequestError> {
+    let dialect = target.provider.dialect;
+    let shape = Shape {
+        model: &target.model,
+        is_streaming,
+        answer_tokens_default: ANSWER_TOKENS_DEFAULT,
+    };
+    let outgoing = encode_request(client, dialect, body, &shape)?;
+    let place = match &target.provider.auth {
+        Auth::None => None,
+        Auth::Bearer { .. } => Some(CredentialPlace::Bearer),
+        Auth::Header { name, .. } => Some(CredentialPlace::Header(name.clone())),
+        Auth::Query { name, .. } => Some(CredentialPlace::Query(name.clone())),
+    };
+    Ok(Call {
+        url: format!("{}{}", api_root(&target.provider.base_url, dialect), outgoing.path),
+        headers: outgoing.headers,
+        body: outgoing.body,
+        credential: place
+            .zip(secret)
+            .map(|(place, secret)| Credential { secret, place }),
+    })
+}
+
+/// Anthropic's own SDKs are given the host alone and add `/v1`; a base URL written that way works here too.
+fn api_root(base_url: &str, dialect: Dialect) -> String {
+    let has_path = base_url
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('/'));
+    match dialect {
+        Dialect::Anthropic if !has_path => format!("{base_url}/v1"),
+        _ => base_url.to_owned(),
+    }
+}
+
+/// A secret of the pool that does not rest, spread by `draw`; any, when all rest.
+pub(super) fn choose_secret(
+    target: &Target,
+    health: &Health,
+    draw: u64,
+    now: UnixMillis,
+) -> Option<String> {
+    let pool = target.provider.auth.secrets();
+    let awake: Vec<&String> = pool
+        .iter()
+        .filter(|secret| !health.is_key_resting(secret, now))
+        .collect();
+    let pick = |count: usize| {
+        let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
+        usize::try_from(draw % count).unwrap_or_default()
+    };
+    match awake.get(pick(awake.len())) {
+        Some(secret) => Some((*secret).clone()),
+        None => pool.get(pick(pool.len())).cloned(),
+    }
+}
+
+/// The wait that a provider asks for: `retry-after-ms`, else `retry-after` in seconds or as a date (RFC 9110,
+/// 10.2.3). What cannot be read is no wait.
+pub(super) fn retry_after(head: &ProviderHead, now: UnixMillis) -> Option<Millis> {
+    if let Some(text) = &head.retry_after_ms
+        && let Ok(wait) = text.trim().parse()
+    {
+        return Some(Millis(wait));
+    }
+    let text = head.retry_after.as_deref()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        let wait = Duration::try_from_secs_f64(seconds).ok()?;
+        return u64::try_from(wait.as_millis()).ok().map(Millis);
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
+    let at = UnixMillis(u64::try_from(since_epoch.as_millis()).ok()?);
+    Some(at.since(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(seconds: &str) -> Option<Millis> {
+        let head = ProviderHead {
+            retry_after: Some(seconds.to_owned()),
+            ..ProviderHead::default()
+        };
+        retry_after(&head, UnixMillis(1_000))
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_date() {
+        assert_eq!(asked("2"), Some(Millis(2_000)));
+        assert_eq!(asked("0.5"), Some(Millis(500)));
+        assert_eq!(asked("Thu, 01 Jan 1970 00:00:04 GMT"), Some(Millis(3_000)));
+        for nonsense in ["-1", "NaN", "inf", "1e300", "soon", ""] {
+            assert_eq!(asked(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn anthropic_host_alone_gets_its_version() {
+        let root = |url| api_root(url, Dialect::Anthropic);
+        assert_eq!(root("http://127.0.0.1:9"), "http://127.0.0.1:9/v1");
+        assert_eq!(root("https://x.example/v1"), "https://x.example/v1");
+        let plain = api_root("https://api.example", Dialect::OpenaiChat);
+        assert_eq!(plain, "https://api.example");
+    }
+}

@@ -1,0 +1,197 @@
+//! What the client sees: its answer, in its dialect, streamed or whole, or an error that says why.
+
+use crate::chat::{Answer, AttemptFailure, Collector, Event, ProviderError};
+use crate::dialects::{
+    ClientError, Dialect, StreamEncoder, encode_answer, encode_error, encode_error_event,
+};
+use crate::units::{Millis, UnixMillis};
+
+use super::attempt::{Failed, Heard};
+
+/// The client's side of one exchange.
+#[derive(Debug)]
+pub(super) struct Client {
+    dialect: Dialect,
+    is_streaming: bool,
+    created: UnixMillis,
+    sink: Sink,
+    /// Whether the dialect's end marker has been shown.
+    has_ended: bool,
+}
+
+#[derive(Debug)]
+enum Sink {
+    /// Nothing is shown yet.
+    Undecided,
+    /// The provider's own bytes.
+    Relay,
+    Encode(Box<StreamEncoder>),
+    /// For a client that wants the answer whole.
+    Collect(Box<Collector>),
+}
+
+impl Client {
+    pub fn new(dialect: Dialect, is_streaming: bool, created: UnixMillis) -> Self {
+        Self {
+            dialect,
+            is_streaming,
+            created,
+            sink: Sink::Undecided,
+            has_ended: false,
+        }
+    }
+
+    pub fn is_streaming(&self) -> bool {
+        self.is_streaming
+    }
+
+    pub fn content_type(&self) -> &'static str {
+        if self.is_streaming {
+            "text/event-stream; charset=utf-8"
+        } else {
+            "application/json"
+        }
+    }
+
+    /// Decides how to show the answer of a provider that speaks `provider`.
+    pub fn commit(&mut self, provider: Dialect, now: UnixMillis) {
+        self.sink = if !self.is_streaming {
+            Sink::Collect(Box::default())
+        } else if provider == self.dialect {
+            Sink::Relay
+        } else {
+            Sink::Encode(Box::new(StreamEncoder::new(self.dialect, now, true)))
+        };
+    }
+
+    /// The bytes to send for what was heard, if any.
+    pub fn show(&mut self, heard: &Heard) -> Option<Vec<u8>> {
+        self.has_ended |= heard.events.contains(&Event::End);
+        let bytes = match &mut self.sink {
+            Sink::Undecided => Vec::new(),
+            Sink::Relay => heard.raw.clone(),
+            Sink::Encode(encoder) => {
+                let mut bytes = Vec::new();
+                for event in &heard.events {
+                    encoder.push(event, &mut bytes);
+                }
+                bytes
+            }
+            Sink::Collect(collector) => {
+                for event in &heard.events {
+                    collector.push(event.clone());
+                }
+                Vec::new()
+            }
+        };
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// The end of a whole answer that came as a stream: the end marker if the provider left it out, or all of it.
+    pub fn close(&mut self) -> Option<Vec<u8>> {
+        match std::mem::replace(&mut self.sink, Sink::Undecided) {
+            Sink::Collect(collector) => {
+                Some(encode_answer(self.dialect, &collector.finish(), self.created))
+            }
+            Sink::Relay | Sink::Undecided if !self.is_streaming || self.has_ended => None,
+            Sink::Relay | Sink::Undecided => {
+                let mut bytes = Vec::new();
+                StreamEncoder::new(self.dialect, self.created, false).push(&Event::End, &mut bytes);
+                Some(bytes)
+            }
+            Sink::Encode(_) if self.has_ended => None,
+            Sink::Encode(mut encoder) => {
+                let mut bytes = Vec::new();
+                encoder.push(&Event::End, &mut bytes);
+                Some(bytes)
+            }
+        }
+    }
+
+    /// An answer that came whole: the provider's own bytes where the client can read them.
+    pub fn whole(&self, provider: Dialect, answer: &Answer, body: Vec<u8>) -> Vec<u8> {
+        if provider == self.dialect {
+            return body;
+        }
+        encode_answer(self.dialect, answer, self.created)
+    }
+
+    /// Ends a stream that broke, so that no client can take it for whole.
+    pub fn break_off(&self, error: &ClientError) -> Vec<u8> {
+        encode_error_event(self.dialect, error)
+    }
+
+    pub fn error(&self, error: &ClientError) -> Vec<u8> {
+        encode_error(self.dialect, error)
+    }
+}
+
+/// The error that the client gets when all attempts have failed.
+///
+/// The caller's own mistake keeps the provider's status and words. Else 429 where every target was rate limited,
+/// 504 where every wait was in vain, 502 otherwise; 503 where the providers are all overloaded.
+pub(super) fn failure(
+    failures: &[&AttemptFailure],
+    reasons: &[String],
+    last: Option<&Failed>,
+) -> ClientError {
+    if let Some((failure, words)) = last
+        && let Some(error) = callers_own(failure, words)
+    {
+        return error;
+    }
+    let all = |is: fn(&AttemptFailure) -> bool| failures.iter().all(|failure| is(failure));
+    let status = if all(|failure| matches!(failure, AttemptFailure::RateLimited { .. })) {
+        429
+    } else if all(|failure| matches!(failure, AttemptFailure::DeadlinePassed { .. })) {
+        504
+    } else if all(|failure| {
+        matches!(
+            failure,
+            AttemptFailure::RateLimited { .. } | AttemptFailure::ServerError { status: 503 | 529, .. }
+        )
+    }) {
+        503
+    } else {
+        502
+    };
+    let retry_after: Option<Millis> = failures.iter().filter_map(|failure| failure.retry_after()).min();
+    ClientError {
+        status,
+        code: last.map_or("upstream_failed", |(failure, _)| failure.code()).to_owned(),
+        message: format!("no target could answer: {}", reasons.join("; ")),
+        param: None,
+        retry_after,
+    }
+}
+
+fn callers_own(failure: &AttemptFailure, words: &ProviderError) -> Option<ClientError> {
+    let status = match failure {
+        AttemptFailure::Rejected { status } => *status,
+        AttemptFailure::ContextTooLong
+        | AttemptFailure::ContentFiltered
+        | AttemptFailure::NotTranslatable { .. } => 400,
+        _ => return None,
+    };
+    let code = match failure {
+        AttemptFailure::ContextTooLong => "context_length_exceeded".to_owned(),
+        AttemptFailure::ContentFiltered => "content_filter".to_owned(),
+        _ => words.kind.clone().unwrap_or_else(|| failure.code().to_owned()),
+    };
+    let message = if words.message.is_empty() {
+        failure.to_string()
+    } else {
+        words.message.clone()
+    };
+    let param = match failure {
+        AttemptFailure::NotTranslatable { field } => Some(field.clone()),
+        _ => words.param.clone(),
+    };
+    Some(ClientError {
+        status,
+        code,
+        message,
+        param,
+        retry_after: None,
+    })
+}

@@ -1,0 +1,65 @@
+//! How long an attempt is waited for, by what it is doing.
+//!
+//! Streams have three clocks: to the headers, to the first good token, and between two pieces. An unstreamed
+//! answer sends its headers when it is whole, so no such clock tells a slow model from a dead one. Therefore a
+//! route that sets `headers_ms` or `first_token_ms` has its targets asked for a stream even when the client wants
+//! the answer whole; otherwise an unstreamed answer has [`WHOLE_DEFAULT`].
+
+use super::attempt::{Attempt, Waiting};
+use crate::chat::Phase;
+use crate::config::Deadlines;
+use crate::units::{Millis, UnixMillis};
+
+/// Providers send a stream's headers at once; queues on large models hold them for some seconds.
+const HEADERS_DEFAULT: Millis = Millis(30_000);
+/// Reasoning models think before their first token without a sign of life.
+const FIRST_TOKEN_DEFAULT: Millis = Millis(120_000);
+/// Between two pieces of a stream; providers send keep-alives more often.
+const IDLE_DEFAULT: Millis = Millis(60_000);
+/// The time after which the official SDKs give up themselves.
+const WHOLE_DEFAULT: Millis = Millis(600_000);
+/// A stream that said why it finished is whole; usage and the end marker have this long to follow.
+const FINISH_GRACE: Millis = Millis(1_000);
+
+/// What the wait ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The attempt has failed.
+    Fail { phase: Phase, waited: Millis },
+    /// The answer is whole; its end marker never came.
+    Complete,
+}
+
+/// Whether this route's clocks need a stream.
+pub(super) fn need_stream(deadlines: &Deadlines) -> bool {
+    deadlines.headers.is_some() || deadlines.first_token.is_some()
+}
+
+/// When the attempt is due next, and for what.
+pub(super) fn next_due(attempt: &Attempt, deadlines: &Deadlines) -> (UnixMillis, Due) {
+    let fail = |since: UnixMillis, phase, wait: Millis| {
+        let waited = wait;
+        (since + wait, Due::Fail { phase, waited })
+    };
+    let idle = deadlines.idle.unwrap_or(IDLE_DEFAULT);
+    match attempt.waiting() {
+        Waiting::Head if attempt.is_streaming => {
+            let headers = deadlines.headers.unwrap_or(HEADERS_DEFAULT);
+            let first_token = deadlines.first_token.unwrap_or(FIRST_TOKEN_DEFAULT);
+            if headers <= first_token {
+                fail(attempt.sent_at, Phase::Headers, headers)
+            } else {
+                fail(attempt.sent_at, Phase::FirstToken, first_token)
+            }
+        }
+        Waiting::Head => fail(attempt.sent_at, Phase::Headers, WHOLE_DEFAULT),
+        Waiting::FirstToken => {
+            let first_token = deadlines.first_token.unwrap_or(FIRST_TOKEN_DEFAULT);
+            let by_token = fail(attempt.sent_at, Phase::FirstToken, first_token);
+            let by_silence = fail(attempt.heard_at, Phase::NextEvent, idle);
+            if by_token.0 <= by_silence.0 { by_token } else { by_silence }
+        }
+        Waiting::More => fail(attempt.heard_at, Phase::NextEvent, idle),
+        Waiting::EndMarker { since } => (since + FINISH_GRACE, Due::Complete),
+    }
+}

@@ -1,0 +1,150 @@
+//! Exponentially decayed sums over attempts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Millis, Tokens, UnixMillis};
+
+/// After this time an observation counts half. DESIGN section 4 gives 30 s.
+pub const HALF_LIFE: Millis = Millis(30_000);
+
+/// What an unknown target is taken for: this many observations of a typical one.
+const PRIOR_WEIGHT: f64 = 1.0;
+const PRIOR_TTFT_SECONDS: f64 = 1.0;
+const PRIOR_SECONDS_PER_TOKEN: f64 = 0.02;
+const PRIOR_ANSWER_TOKENS: f64 = 256.0;
+/// The Beta posterior's prior: nine successes in ten, worth five attempts. Neither perfect nor hopeless.
+const PRIOR_SUCCESSES: f64 = 4.5;
+const PRIOR_FAILURES: f64 = 0.5;
+
+/// The least time or count whose logarithm is taken; a clock that stood still measures 0.
+const FLOOR: f64 = 1e-4;
+
+/// Sums of what happened, each worth half as much every [`HALF_LIFE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Digest {
+    /// The instant to which the sums are decayed.
+    pub at: UnixMillis,
+    pub attempts: f64,
+    pub successes: f64,
+    pub rate_limited: f64,
+    pub ln_ttft_seconds: LogMean,
+    pub ln_seconds_per_token: LogMean,
+    pub ln_answer_tokens: LogMean,
+}
+
+/// A weighted sum of logarithms and the sum of its weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LogMean {
+    pub sum: f64,
+    pub weight: f64,
+}
+
+impl LogMean {
+    fn add(&mut self, quantity: f64) {
+        self.sum += libm::log(quantity.max(FLOOR));
+        self.weight += 1.0;
+    }
+
+    fn scale(&mut self, factor: f64) {
+        self.sum *= factor;
+        self.weight *= factor;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.weight += other.weight;
+    }
+
+    /// The geometric mean, drawn towards `prior` while little is known.
+    fn mean(&self, prior: f64) -> f64 {
+        let sum = self.sum + PRIOR_WEIGHT * libm::log(prior);
+        libm::exp(sum / (self.weight + PRIOR_WEIGHT))
+    }
+}
+
+impl Digest {
+    /// The same sums, worth what they are worth at `now`. An earlier `now` changes nothing.
+    #[must_use]
+    pub fn decayed(mut self, now: UnixMillis) -> Self {
+        if now <= self.at {
+            return self;
+        }
+        let half_lives = now.since(self.at).as_seconds() / HALF_LIFE.as_seconds();
+        let factor = libm::exp2(-half_lives);
+        self.attempts *= factor;
+        self.successes *= factor;
+        self.rate_limited *= factor;
+        self.ln_ttft_seconds.scale(factor);
+        self.ln_seconds_per_token.scale(factor);
+        self.ln_answer_tokens.scale(factor);
+        self.at = now;
+        self
+    }
+
+    /// What two observers know together.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        let at = self.at.max(other.at);
+        let (mut sum, other) = (self.decayed(at), other.decayed(at));
+        sum.attempts += other.attempts;
+        sum.successes += other.successes;
+        sum.rate_limited += other.rate_limited;
+        sum.ln_ttft_seconds.merge(other.ln_ttft_seconds);
+        sum.ln_seconds_per_token.merge(other.ln_seconds_per_token);
+        sum.ln_answer_tokens.merge(other.ln_answer_tokens);
+        sum
+    }
+
+    pub fn succeeded(
+        &mut self,
+        ttft: Option<Millis>,
+        streaming: Option<Millis>,
+        answer: Tokens,
+        now: UnixMillis,
+    ) {
+        *self = self.decayed(now);
+        self.attempts += 1.0;
+        self.successes += 1.0;
+        if let Some(ttft) = ttft {
+            self.ln_ttft_seconds.add(ttft.as_seconds());
+        }
+        if answer.0 > 0 {
+            self.ln_answer_tokens.add(answer.as_f64());
+        }
+        // One token arrives at once: there is no time between tokens to measure.
+        if let (Some(streaming), true) = (streaming, answer.0 > 1) {
+            let per_token = streaming.as_seconds() / (answer.as_f64() - 1.0);
+            self.ln_seconds_per_token.add(per_token);
+        }
+    }
+
+    pub fn failed(&mut self, is_rate_limit: bool, now: UnixMillis) {
+        *self = self.decayed(now);
+        self.attempts += 1.0;
+        if is_rate_limit {
+            self.rate_limited += 1.0;
+        }
+    }
+
+    /// The mean of the Beta posterior over the chance of success.
+    #[must_use]
+    pub fn p_success(&self) -> f64 {
+        let seen = self.attempts.max(self.successes);
+        (self.successes + PRIOR_SUCCESSES) / (seen + PRIOR_SUCCESSES + PRIOR_FAILURES)
+    }
+
+    #[must_use]
+    pub fn ttft_seconds(&self) -> f64 {
+        self.ln_ttft_seconds.mean(PRIOR_TTFT_SECONDS)
+    }
+
+    #[must_use]
+    pub fn seconds_per_token(&self) -> f64 {
+        self.ln_seconds_per_token.mean(PRIOR_SECONDS_PER_TOKEN)
+    }
+
+    #[must_use]
+    pub fn answer_tokens(&self) -> f64 {
+        self.ln_answer_tokens.mean(PRIOR_ANSWER_TOKENS)
+    }
+}

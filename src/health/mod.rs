@@ -1,0 +1,134 @@
+//! How each target has done lately, and whether it is admitted.
+//!
+//! [`Digest`] sums what happened, with exponential decay; [`Standing`] adds what one isolate alone knows: failures
+//! in a row and the ejection that follows from them. [`Health`] holds both for every target, and for the keys of a
+//! provider's pool. `observe` changes them, `view` only looks, and both take the time as an argument.
+//!
+//! Digests merge by "decay both to the same instant, add", which commutes and associates, so the order in which
+//! isolates report never matters. Means are kept as sums of logarithms: times to first token are spread over orders
+//! of magnitude, and a geometric mean is not moved by one slow answer.
+//!
+//! Not here: what an ejection does to a plan (`decide/`).
+
+mod digest;
+mod standing;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::AttemptFailure;
+use crate::units::{Millis, Tokens, UnixMillis};
+
+pub use digest::Digest;
+pub use standing::{Admission, Standing};
+
+/// Targets and keys kept in one isolate. A team has tens; a caller who invents models must not fill the memory.
+const ENTRIES_MAX: usize = 4_096;
+/// How long a key of a pool rests after a 401 or 403: until someone has had time to replace it.
+const KEY_REJECTED_REST: Millis = Millis(60_000);
+/// How long a key of a pool rests after a 429 that named no time.
+const KEY_LIMITED_REST: Millis = Millis(5_000);
+
+/// What is known of all targets, here and now.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    targets: BTreeMap<String, Standing>,
+    /// Keys of pools that rest, and until when; by the secret's name.
+    keys: BTreeMap<String, UnixMillis>,
+}
+
+/// What an attempt showed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    /// It was sent. Makes a probe count before its outcome is known.
+    Sent,
+    Succeeded {
+        ttft: Option<Millis>,
+        /// From the first good token to the end.
+        streaming: Option<Millis>,
+        prompt: Tokens,
+        answer: Tokens,
+    },
+    Failed(AttemptFailure),
+}
+
+/// All that a decision reads of one target's health. A record keeps it, so that the decision can be replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// The expected share of attempts that succeed, strictly between 0 and 1.
+    pub p_success: f64,
+    pub ttft_seconds: f64,
+    pub seconds_per_token: f64,
+    /// How long its answers are, for the cost of the next one.
+    pub answer_tokens: f64,
+    pub admission: Admission,
+}
+
+impl Default for View {
+    /// A target that nobody has asked yet.
+    fn default() -> Self {
+        Standing::default().view(UnixMillis(0))
+    }
+}
+
+impl Health {
+    #[must_use]
+    pub fn view(&self, target: &str, now: UnixMillis) -> View {
+        self.targets
+            .get(target)
+            .map_or_else(View::default, |standing| standing.view(now))
+    }
+
+    pub fn observe(&mut self, target: &str, observation: &Observation, now: UnixMillis) {
+        if !self.targets.contains_key(target) {
+            self.make_room();
+            self.targets.insert(target.to_owned(), Standing::default());
+        }
+        if let Some(standing) = self.targets.get_mut(target) {
+            standing.observe(observation, now);
+        }
+    }
+
+    /// Notes that a key of a pool was refused or limited.
+    pub fn rest_key(&mut self, secret: &str, failure: &AttemptFailure, now: UnixMillis) {
+        let rest = match failure {
+            AttemptFailure::KeyRejected { .. } | AttemptFailure::PaymentRequired => KEY_REJECTED_REST,
+            AttemptFailure::RateLimited { retry_after, .. } => retry_after.unwrap_or(KEY_LIMITED_REST),
+            _ => return,
+        };
+        if self.keys.len() >= ENTRIES_MAX {
+            self.keys.retain(|_, until| *until > now);
+        }
+        if self.keys.len() < ENTRIES_MAX {
+            self.keys.insert(secret.to_owned(), now + rest);
+        }
+    }
+
+    #[must_use]
+    pub fn is_key_resting(&self, secret: &str, now: UnixMillis) -> bool {
+        self.keys.get(secret).is_some_and(|until| *until > now)
+    }
+
+    /// Every target that has been asked, for operators.
+    pub fn targets(&self) -> impl Iterator<Item = (&str, &Standing)> {
+        self.targets
+            .iter()
+            .map(|(target, standing)| (target.as_str(), standing))
+    }
+
+    /// Forgets the target that was heard of longest ago, when full.
+    fn make_room(&mut self) {
+        if self.targets.len() < ENTRIES_MAX {
+            return;
+        }
+        let oldest = self
+            .targets
+            .iter()
+            .min_by_key(|(_, standing)| standing.digest.at)
+            .map(|(target, _)| target.clone());
+        if let Some(target) = oldest {
+            self.targets.remove(&target);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The record: what the queue receives about one exchange.
+//!
+//! It holds all that the decision was made from (traits, candidates with their health, seed, revisions), all that
+//! was done (attempts with their phases and failures), and how it ended for the client. No prompt, no answer, no
+//! secret, no provider's words: those may quote the prompt.
+//!
+//! Fields are only ever added; a change of meaning raises [`VERSION`]. Times inside a record are milliseconds
+//! since its `at`.
+//!
+//! Not here: how records travel and where they are kept (`edge/journal.rs`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::{FinishReason, Usage};
+use crate::classify::Traits;
+use crate::config::Revision;
+use crate::decide::{Candidate, Seed};
+use crate::units::{MicroUsd, Millis, UnixMillis};
+
+pub const VERSION: u32 = 1;
+
+/// One exchange.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub v: u32,
+    pub id: String,
+    pub at: UnixMillis,
+    pub route: String,
+    /// Absent where the request never met a route.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub config: Option<ConfigRevisions>,
+    pub traits: Traits,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub decision: Option<Decision>,
+    pub attempts: Vec<AttemptRecord>,
+    pub outcome: Outcome,
+}
+
+/// Which configuration decided.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigRevisions {
+    pub route: Revision,
+    pub providers: Revision,
+    /// Problems of entries that were refused, so that an older revision served.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub problems: u32,
+}
+
+/// Why these targets, in this order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    pub seed: Seed,
+    /// The rules that fired, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rules: Vec<String>,
+    pub candidates: Vec<Candidate>,
+    /// Targets in the order in which they would be tried, by id.
+    pub plan: Vec<String>,
+    /// The probability with which the first of the plan came first.
+    pub propensity: f64,
+    /// Whether candidates were left out to fit the queue's limit.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_trimmed: bool,
+}
+
+/// One call to one target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    pub target: String,
+    pub provider: String,
+    pub model: String,
+    /// The name of the secret that was used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub secret: Option<String>,
+    pub sent_ms: Millis,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub headers_ms: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_token_ms: Option<Millis>,
+    pub end_ms: Millis,
+    /// `ok`, `abandoned`, or the failure's code.
+    pub outcome: String,
+    /// The failure in words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<u16>,
+    /// Unreadable events that were skipped.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub garbled: u32,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usage: Option<CountedUsage>,
+    #[serde(skip_serializing_if = "Option::is_none", default, rename = "cost_micro_usd")]
+    pub cost: Option<MicroUsd>,
+}
+
+/// Tokens, and whether the provider counted them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CountedUsage {
+    #[serde(flatten)]
+    pub tokens: Usage,
+    pub is_estimated: bool,
+}
+
+/// How it ended for the client.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub code: Ending,
+    /// The HTTP status that the client saw, or would have seen.
+    pub status: u16,
+    /// The error's code, where it ended in one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// The target that answered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub finish: Option<FinishReason>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_token_ms: Option<Millis>,
+    pub total_ms: Millis,
+    /// Of all attempts together.
+    #[serde(rename = "cost_micro_usd")]
+    pub cost: MicroUsd,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The client has the whole answer.
+    Completed,
+    /// The answer broke after it had begun; the client was told.
+    Cut,
+    /// No target answered.
+    #[default]
+    Failed,
+    /// The request was at fault.
+    Rejected,
+    /// The client left.
+    ClientGone,
+}
+
+impl Record {
+    /// The record of a request that was refused before any target was considered.
+    #[must_use]
+    pub fn rejected(
+        id: String,
+        at: UnixMillis,
+        route: String,
+        traits: Traits,
+        status: u16,
+        code: &str,
+    ) -> Self {
+        Self {
+            v: VERSION,
+            id,
+            at,
+            route,
+            config: None,
+            traits,
+            decision: None,
+            attempts: Vec::new(),
+            outcome: Outcome {
+                code: Ending::Rejected,
+                status,
+                error: Some(code.to_owned()),
+                ..Outcome::default()
+            },
+        }
+    }
+
+    /// The record as one line of JSON, at most `limit` bytes long.
+    ///
+    /// A route of hundreds of targets does not fit a queue's message. Then the candidates that were excluded go
+    /// first, and the rest of them after; `decision.is_trimmed` says so. None when even that is too long.
+    #[must_use]
+    pub fn to_line(&self, limit: usize) -> Option<String> {
+        let fits = |record: &Self| {
+            let line = serde_json::to_string(record).ok()?;
+            (line.len() <= limit).then_some(line)
+        };
+        if let Some(line) = fits(self) {
+            return Some(line);
+        }
+        let mut trimmed = self.clone();
+        if let Some(decision) = &mut trimmed.decision {
+            decision.is_trimmed = true;
+            decision.candidates.retain(|candidate| candidate.excluded.is_none());
+        }
+        if let Some(line) = fits(&trimmed) {
+            return Some(line);
+        }
+        if let Some(decision) = &mut trimmed.decision {
+            decision.candidates.clear();
+        }
+        trimmed.traits.headers.clear();
+        fits(&trimmed)
+    }
+}
+
+impl Ending {
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Cut => "cut",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+            Self::ClientGone => "client_gone",
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
