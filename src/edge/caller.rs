@@ -1,0 +1,160 @@
+//! Who calls: the key and its terms, the place, and the body.
+
+use std::sync::Arc;
+
+use js_sys::futures::JsFuture;
+use js_sys::Uint8Array;
+use wasm_bindgen::JsCast;
+use web_sys::{ReadableStreamDefaultReader, Request};
+use worker::Env;
+
+use super::entries::{Entries, Unreadable};
+use super::{js, unreadable};
+use crate::access::{KEY_BYTES_MAX, KeyTerms};
+use crate::chat::RequestError;
+use crate::classify::Caller;
+use crate::config::sha256_hex;
+use crate::dialects::ClientError;
+
+/// The keys of local mode.
+const LOCAL_KEY: &str = "wp-demo";
+const LOCAL_ADMIN_KEY: &str = "wp-admin";
+/// A longer value of a header that a rule or the record reads is cut.
+const HEADER_CHARS_MAX: usize = 1_024;
+
+pub fn header(request: &Request, name: &str) -> Option<String> {
+    let value = request.headers().get(name).ok().flatten()?;
+    Some(value.chars().take(HEADER_CHARS_MAX).collect())
+}
+
+/// `authorization: Bearer`, as OpenAI's SDKs send it, or `x-api-key`, as Anthropic's do.
+fn key_of(request: &Request) -> Option<String> {
+    let bearer = header(request, "authorization").and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+        is_bearer.then(|| key.trim().to_owned())
+    });
+    let key = bearer.or_else(|| header(request, "x-api-key"))?;
+    (!key.is_empty() && key.len() <= KEY_BYTES_MAX).then_some(key)
+}
+
+fn is_local(env: &Env) -> bool {
+    js::get_text(env, "WAYPOST_LOCAL").as_deref() == Some("1")
+}
+
+/// The terms of the caller's key.
+pub async fn key_terms(
+    request: &Request,
+    env: &Env,
+    entries: &Entries,
+) -> Result<Arc<KeyTerms>, ClientError> {
+    let Some(key) = key_of(request) else {
+        let remedy = if is_local(env) {
+            "locally, `authorization: Bearer wp-demo` works"
+        } else {
+            "send `authorization: Bearer <key>` or `x-api-key: <key>`"
+        };
+        return Err(unauthorized("missing_key", &format!("no key was sent; {remedy}")));
+    };
+    if is_local(env) && key == LOCAL_KEY {
+        return Ok(Arc::new(KeyTerms::unlimited(LOCAL_KEY)));
+    }
+    let terms = entries.key(&key).await.map_err(|Unreadable| unreadable())?;
+    match terms {
+        Some(terms) if terms.is_disabled => {
+            Err(unauthorized("disabled_key", "this key is disabled; ask whoever gave it to you"))
+        }
+        Some(terms) => Ok(terms),
+        None if entries.has_keys().await => Err(unauthorized(
+            "unknown_key",
+            "this key is not known here; ask your operator for one",
+        )),
+        None => Err(unauthorized(
+            "no_keys_configured",
+            "no keys are configured, so every call is refused. To make one, choose a long random KEY and run: \
+             npx wrangler kv key put --binding KV --remote \"key:$(printf %s \"$KEY\" | sha256sum | cut -c1-64)\" '{}'",
+        )),
+    }
+}
+
+pub fn check_admin(request: &Request, env: &Env) -> Result<(), ClientError> {
+    let local = is_local(env).then(|| LOCAL_ADMIN_KEY.to_owned());
+    let configured = js::get_text(env, "WAYPOST_ADMIN_KEY").filter(|key| !key.is_empty());
+    let Some(expected) = configured.or(local) else {
+        return Err(unauthorized(
+            "no_admin_key_configured",
+            "no admin key is configured. To set one: npx wrangler secret put WAYPOST_ADMIN_KEY",
+        ));
+    };
+    let given = key_of(request).unwrap_or_default();
+    // Hashes are compared, so that the time it takes tells nothing of the key.
+    if sha256_hex(given.as_bytes()) == sha256_hex(expected.as_bytes()) {
+        return Ok(());
+    }
+    Err(unauthorized(
+        "wrong_admin_key",
+        "this path wants the admin key, as `authorization: Bearer <key>`",
+    ))
+}
+
+fn unauthorized(code: &str, message: &str) -> ClientError {
+    ClientError {
+        status: 401,
+        code: code.to_owned(),
+        message: message.to_owned(),
+        param: None,
+        retry_after: None,
+    }
+}
+
+/// What the edge knows of the caller besides the body.
+pub fn caller_of(request: &Request, terms: &KeyTerms) -> Caller {
+    let place = js::get(request, "cf");
+    let text = |name: &str| {
+        // Without an object there, reading a field would throw.
+        let field = place.is_object().then(|| js::get_text(&place, name));
+        field.flatten()
+    };
+    Caller {
+        dialect: None,
+        key: terms.name.clone(),
+        team: terms.team.clone(),
+        session: header(request, "x-waypost-session"),
+        user: header(request, "x-waypost-user"),
+        tags: header(request, "x-waypost-tags"),
+        country: text("country"),
+        continent: text("continent"),
+        pop: text("colo"),
+        headers: std::collections::BTreeMap::new(),
+    }
+}
+
+/// The request's body, read piece by piece, so that a client that says nothing of its length is stopped as well.
+pub async fn body(request: &Request, limit: u64) -> Result<Vec<u8>, RequestError> {
+    let too_large = |bytes: u64| RequestError::TooLarge { bytes, limit };
+    let stated = header(request, "content-length").and_then(|text| text.parse::<u64>().ok());
+    if let Some(bytes) = stated.filter(|bytes| *bytes > limit) {
+        return Err(too_large(bytes));
+    }
+    let missing = || RequestError::Missing {
+        field: "body".to_owned(),
+        remedy: "send a JSON object",
+    };
+    let stream = request.body().ok_or_else(missing)?;
+    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+    let mut body = Vec::with_capacity(usize::try_from(stated.unwrap_or_default()).unwrap_or_default());
+    loop {
+        let step = JsFuture::from(reader.read()).await.map_err(|_| missing())?;
+        if js::get(&step, "done").is_truthy() {
+            return Ok(body);
+        }
+        let Ok(piece) = js::get(&step, "value").dyn_into::<Uint8Array>() else {
+            continue;
+        };
+        let bytes = body.len() as u64 + u64::from(piece.length());
+        if bytes > limit {
+            return Err(too_large(bytes));
+        }
+        body.extend_from_slice(&piece.to_vec());
+    }
+}

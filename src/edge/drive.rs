@@ -1,0 +1,233 @@
+//! The loop that obeys an exchange: feeds it what happened, does what it says, decides nothing.
+//!
+//! It runs in `wait_until`, apart from the handler: the handler only awaits the response's head. So the runtime
+//! keeps it alive after the head is out, and a client that leaves before the head cancels nothing in here; we
+//! hear of it from the request's signal, close the provider's connection, and still write the record.
+//!
+//! While the client has not taken what was written, nothing is read from the provider: back-pressure reaches it.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use futures::channel::oneshot;
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{FutureExt, future};
+use js_sys::futures::JsFuture;
+use js_sys::Uint8Array;
+use wasm_bindgen::JsCast;
+use web_sys::{ReadableStream, Response, WritableStream, WritableStreamDefaultWriter};
+use worker::{Context, Env};
+
+use super::clock::{now, sleep};
+use super::gone::Gone;
+use super::respond;
+use super::upstream::{Body, Connection};
+use super::{js, journal};
+use crate::exchange::{Exchange, Input, Order, Output, ResponseHead};
+use crate::health::Health;
+use crate::units::{Millis, UnixMillis};
+
+thread_local! {
+    /// What this isolate has seen of the targets.
+    static HEALTH: RefCell<Health> = RefCell::default();
+}
+
+/// A client that takes longer than this to drain what was written has kept us from listening.
+const DRAIN_NOTABLE: Millis = Millis(100);
+
+type Step = Pin<Box<dyn Future<Output = (Input, Option<Body>)>>>;
+
+/// Runs one exchange to its end. The response goes out through `respond` as soon as it begins.
+pub async fn drive(
+    order: Order,
+    env: Env,
+    context: Rc<Context>,
+    mut gone: Gone,
+    respond: oneshot::Sender<Response>,
+) {
+    let (exchange, outputs) =
+        HEALTH.with_borrow_mut(|health| Exchange::begin(order, health, now()));
+    let mut driver = Driver {
+        exchange,
+        env,
+        context,
+        steps: FuturesUnordered::new(),
+        connections: Vec::new(),
+        wake_at: None,
+        respond: Some(respond),
+        client: None,
+    };
+    let mut outputs = outputs;
+    loop {
+        let input = match driver.obey(outputs, &mut gone).await {
+            Some(input) => input,
+            None if driver.exchange.is_over() => return,
+            None => driver.next(&mut gone).await,
+        };
+        outputs = driver.tell(input);
+    }
+}
+
+struct Driver {
+    exchange: Exchange,
+    env: Env,
+    context: Rc<Context>,
+    /// One future per attempt that has something to say.
+    steps: FuturesUnordered<Step>,
+    connections: Vec<Option<Connection>>,
+    wake_at: Option<UnixMillis>,
+    respond: Option<oneshot::Sender<Response>>,
+    /// The client's body, once it has begun.
+    client: Option<WritableStreamDefaultWriter>,
+}
+
+impl Driver {
+    fn tell(&mut self, input: Input) -> Vec<Output> {
+        HEALTH.with_borrow_mut(|health| self.exchange.on(input, health, now()))
+    }
+
+    /// Waits for the first thing to happen.
+    async fn next(&mut self, gone: &mut Gone) -> Input {
+        let wait = self.wake_at.map(|at| at.since(now()));
+        let tick = async {
+            match wait {
+                Some(wait) => sleep(wait).await,
+                None => future::pending().await,
+            }
+        };
+        futures::pin_mut!(tick);
+        loop {
+            // Bytes that have come count before a deadline that has passed.
+            futures::select_biased! {
+                step = self.steps.select_next_some() => {
+                    let (input, body) = step;
+                    if let (Some(body), Some(attempt)) = (body, attempt_of(&input)) {
+                        self.read_on(attempt, body);
+                    }
+                    return input;
+                }
+                () = gone.wait().fuse() => return Input::ClientGone,
+                () = tick.as_mut().fuse() => {
+                    self.wake_at = None;
+                    return Input::Tick;
+                }
+            }
+        }
+    }
+
+    fn read_on(&mut self, attempt: usize, body: Body) {
+        if self.connections.get(attempt).is_some_and(Option::is_some) {
+            self.steps.push(Box::pin(body.read(attempt)));
+        }
+    }
+
+    /// Does what the exchange says. Gives an input when doing it showed something that the exchange must know.
+    async fn obey(&mut self, outputs: Vec<Output>, gone: &mut Gone) -> Option<Input> {
+        let mut head = None;
+        let mut bytes = Vec::new();
+        let mut record = None;
+        for output in outputs {
+            match output {
+                Output::Send { attempt, call } => self.send(attempt, call),
+                Output::Cancel { attempt } => {
+                    if let Some(connection) = self.connections.get_mut(attempt).and_then(Option::take) {
+                        connection.cancel();
+                    }
+                }
+                Output::WakeAt(at) => self.wake_at = Some(at),
+                Output::Respond(begun) => head = Some(begun),
+                Output::Emit(more) if bytes.is_empty() => bytes = more,
+                Output::Emit(more) => bytes.extend_from_slice(&more),
+                Output::Finish(finished) => record = Some(finished),
+            }
+        }
+        let is_whole = record.is_some();
+        if let Some(record) = record {
+            journal::append(&record, &self.env, &self.context);
+        }
+        if let Some(head) = head {
+            if is_whole {
+                self.respond_whole(&head, &bytes);
+                return None;
+            }
+            self.begin_body(&head, gone);
+        }
+        let input = self.write(&bytes, gone).await;
+        if is_whole {
+            self.end_body().await;
+            return None;
+        }
+        input
+    }
+
+    fn send(&mut self, attempt: usize, call: crate::exchange::Call) {
+        let connection = Connection::open().ok();
+        let step: Step = match &connection {
+            Some(connection) => Box::pin(connection.send(attempt, call, &self.env)),
+            None => {
+                let failure = crate::chat::AttemptFailure::Unreachable;
+                Box::pin(future::ready((Input::Failed { attempt, failure }, None)))
+            }
+        };
+        self.connections.push(connection);
+        self.steps.push(step);
+    }
+
+    fn respond_whole(&mut self, head: &ResponseHead, bytes: &[u8]) {
+        let response = respond::whole(head, bytes);
+        if let Some(respond) = self.respond.take() {
+            // Refused when the handler is gone, because the client is.
+            let _ = respond.send(response);
+        }
+    }
+
+    /// Opens the client's body and sends its head.
+    fn begin_body(&mut self, head: &ResponseHead, gone: &mut Gone) {
+        let Ok(pipe) = js::construct("IdentityTransformStream", &[]) else {
+            return;
+        };
+        let readable: ReadableStream = js::get(&pipe, "readable").unchecked_into();
+        let writable: WritableStream = js::get(&pipe, "writable").unchecked_into();
+        let Ok(writer) = writable.get_writer() else {
+            return;
+        };
+        gone.watch(&writer);
+        let response = respond::stream(head, &readable);
+        self.client = Some(writer);
+        if let Some(respond) = self.respond.take() {
+            let _ = respond.send(response);
+        }
+    }
+
+    /// Writes, and waits until the client has taken it or left.
+    async fn write(&mut self, bytes: &[u8], gone: &mut Gone) -> Option<Input> {
+        let writer = self.client.as_ref().filter(|_| !bytes.is_empty())?;
+        let began = now();
+        let chunk = Uint8Array::from(bytes);
+        let write = JsFuture::from(writer.write_with_chunk(&chunk));
+        futures::select_biased! {
+            written = write.fuse() => {
+                if written.is_err() {
+                    return Some(Input::ClientGone);
+                }
+            }
+            () = gone.wait().fuse() => return Some(Input::ClientGone),
+        }
+        (now().since(began) > DRAIN_NOTABLE).then_some(Input::Drained)
+    }
+
+    async fn end_body(&mut self) {
+        if let Some(writer) = self.client.take() {
+            // Fails when the client has left, which the record says already.
+            let _ = JsFuture::from(writer.close()).await;
+        }
+    }
+}
+
+fn attempt_of(input: &Input) -> Option<usize> {
+    match input {
+        Input::Head { attempt, .. } | Input::Chunk { attempt, .. } => Some(*attempt),
+        _ => None,
+    }
+}

@@ -1,0 +1,55 @@
+//! The few words of JavaScript that the edge speaks: get a property, call a method, await a promise.
+//!
+//! Bindings are called through these and not through the `worker` crate's wrappers where those serialise a value
+//! field by field, or have no such call (KV's bulk get).
+
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Function, Object, Promise, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+
+/// What JavaScript threw. Its text may hold anything, so it is never shown to a client.
+#[derive(Debug)]
+pub struct Thrown(pub JsValue);
+
+impl From<JsValue> for Thrown {
+    fn from(value: JsValue) -> Self {
+        Self(value)
+    }
+}
+
+pub fn get(object: &JsValue, name: &str) -> JsValue {
+    Reflect::get(object, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
+}
+
+pub fn get_text(object: &JsValue, name: &str) -> Option<String> {
+    get(object, name).as_string()
+}
+
+/// Calls a method and awaits what it returns.
+pub async fn call(object: &JsValue, method: &str, arguments: &[JsValue]) -> Result<JsValue, Thrown> {
+    let function: Function = get(object, method)
+        .dyn_into()
+        .map_err(|_| Thrown(JsValue::from_str("no such method")))?;
+    let arguments: Array = arguments.iter().collect();
+    let promise = Reflect::apply(&function, object, &arguments)?;
+    Ok(JsFuture::from(Promise::resolve(&promise)).await?)
+}
+
+/// An object with these fields.
+pub fn object(fields: &[(&str, JsValue)]) -> Object {
+    let object = Object::new();
+    for (name, value) in fields {
+        // Setting a field of a new plain object cannot fail.
+        let _ = Reflect::set(&object, &JsValue::from_str(name), value);
+    }
+    object
+}
+
+/// Makes an instance of a class of the runtime.
+pub fn construct(class: &str, arguments: &[JsValue]) -> Result<JsValue, Thrown> {
+    let class: Function = get(&js_sys::global(), class)
+        .dyn_into()
+        .map_err(|_| Thrown(JsValue::from_str("no such class")))?;
+    let arguments: Array = arguments.iter().collect();
+    Ok(Reflect::construct(&class, &arguments)?)
+}

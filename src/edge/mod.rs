@@ -1,0 +1,365 @@
+//! The only code that touches Cloudflare: requests in, responses out, KV, the queue, R2, D1, providers.
+//!
+//! It decides nothing: it reads a request into an [`Order`], gives that to [`drive`], and obeys. What it adds is
+//! who the caller is, and the local keys, which exist only where the variable `WAYPOST_LOCAL` is `1`; `npm start`
+//! sets it, `wrangler.toml` never does.
+//!
+//! The body is read whole before anything else is done with it, up to [`BODY_BYTES_MAX`]; requests of unknown
+//! callers are refused before that.
+
+mod admin;
+mod caller;
+mod clock;
+mod drive;
+mod entries;
+mod gone;
+mod journal;
+mod js;
+mod kv;
+mod respond;
+mod upstream;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures::channel::oneshot;
+use wasm_bindgen::JsValue;
+use web_sys::{Request, Response};
+use worker::{Context, Env, MessageBatch, event};
+
+use crate::access::KeyTerms;
+use crate::chat::RequestError;
+use crate::classify::{Caller, Traits};
+use crate::config::{Catalogue, Route};
+use crate::decide::Seed;
+use crate::dialects::{ClientError, Dialect, outline};
+use crate::exchange::Order;
+use crate::journal::{ConfigRevisions, Record};
+
+use caller::{body, caller_of, header, key_terms};
+use entries::{Entries, Found, Unreadable};
+use gone::Gone;
+
+/// The largest request. Prompts with inline images reach some megabytes; an isolate has 128 MB for all its
+/// requests together.
+const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// A longer `model` is no name; it would only fill records.
+const MODEL_BYTES_MAX: usize = 512;
+/// Names of routes that a message lists.
+const NAMES_SHOWN_MAX: usize = 20;
+/// The routes that `auto` stands for, first come.
+const AUTO: [&str; 2] = ["auto", "default"];
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    let edge = Edge {
+        entries: Entries::new(&env, &Rc::new(context)),
+        request,
+        env,
+    };
+    Ok(edge.answer().await)
+}
+
+#[event(queue)]
+async fn queue(batch: MessageBatch<JsValue>, env: Env, _context: Context) -> worker::Result<()> {
+    journal::consume(batch, &env).await;
+    Ok(())
+}
+
+/// One request at the door.
+struct Edge {
+    request: Request,
+    env: Env,
+    entries: Entries,
+}
+
+/// A refusal, or a response that is ready.
+type Answered = Result<Response, ClientError>;
+
+impl Edge {
+    async fn answer(self) -> Response {
+        let url = self.request.url();
+        let (path, query) = path_of(&url);
+        let method = self.request.method();
+        let dialect = match path {
+            "/v1/messages" => Dialect::Anthropic,
+            _ => Dialect::OpenaiChat,
+        };
+        let answered = match (method.as_str(), path) {
+            ("GET", "/healthz") => Ok(self.healthz().await),
+            ("GET", "/v1/models") => self.models().await,
+            ("POST", "/v1/chat/completions" | "/v1/messages") => self.chat(dialect).await,
+            ("GET", _) if path.starts_with("/admin/api/") => self.admin(path, query).await,
+            _ => Err(no_such_path(&method, path)),
+        };
+        answered.unwrap_or_else(|error| respond::error(dialect, &error, Vec::new()))
+    }
+
+    async fn healthz(&self) -> Response {
+        let problems = self.entries.problems().await;
+        let status = if problems.is_ok() { "ok" } else { "config_unreadable" };
+        respond::json(
+            200,
+            &serde_json::json!({
+                "status": status,
+                "version": env!("CARGO_PKG_VERSION"),
+                "config": { "problems": problems.unwrap_or_default() },
+                "records_lost": journal::lost(),
+            }),
+        )
+    }
+
+    async fn models(&self) -> Answered {
+        let terms = self.caller().await?;
+        let names = self.entries.route_names().await.map_err(|Unreadable| unreadable())?;
+        let model = |name: &String| {
+            serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "waypost" })
+        };
+        let allowed = names.iter().filter(|name| terms.may_use(name));
+        let data: Vec<_> = allowed.map(model).collect();
+        let list = serde_json::json!({ "object": "list", "data": data });
+        Ok(respond::json(200, &list))
+    }
+
+    async fn admin(&self, path: &str, query: &str) -> Answered {
+        caller::check_admin(&self.request, &self.env)?;
+        let path = path.strip_prefix("/admin/api").unwrap_or(path);
+        Ok(admin::answer(path, query, &self.env).await)
+    }
+
+    async fn caller(&self) -> Result<Arc<KeyTerms>, ClientError> {
+        key_terms(&self.request, &self.env, &self.entries).await
+    }
+
+    async fn chat(&self, dialect: Dialect) -> Answered {
+        let terms = self.caller().await?;
+        let now = clock::now();
+        let id = clock::exchange_id(now);
+        let mut caller = caller_of(&self.request, &terms);
+        caller.dialect = Some(dialect);
+        match self.order(dialect, &id, &terms, caller.clone()).await {
+            Ok(order) => Ok(self.run(order).await),
+            Err(refusal) => {
+                let traits = refusal.traits.unwrap_or_else(|| Traits {
+                    key: caller.key,
+                    team: caller.team,
+                    ..Traits::default()
+                });
+                let ClientError { status, code, .. } = &refusal.error;
+                let record = Record::rejected(id.clone(), now, refusal.route, traits, *status, code);
+                journal::append(&record, &self.env, self.entries.context());
+                let headers = vec![("x-waypost-id", id)];
+                Ok(respond::error(dialect, &refusal.error, headers))
+            }
+        }
+    }
+
+    /// Reads the request into an order, or says what is wrong with it.
+    async fn order(
+        &self,
+        dialect: Dialect,
+        id: &str,
+        terms: &KeyTerms,
+        mut caller: Caller,
+    ) -> Result<Order, Refusal> {
+        let body = body(&self.request, BODY_BYTES_MAX).await.map_err(Refusal::from)?;
+        let outline = outline(dialect, &body).map_err(Refusal::from)?;
+        let name = header(&self.request, "x-waypost-route").unwrap_or_else(|| outline.model.clone());
+        let refused = |error: ClientError, caller: Caller| Refusal {
+            error,
+            route: name.chars().take(MODEL_BYTES_MAX).collect(),
+            traits: Some(Traits::of(&outline, caller)),
+        };
+        let found = match self.find_route(&name, terms).await {
+            Ok(found) => found,
+            Err(error) => return Err(refused(error, caller)),
+        };
+        for name in found.route.headers() {
+            if let Some(value) = header(&self.request, name) {
+                caller.headers.insert(name.to_owned(), value);
+            }
+        }
+        let traits = Traits::of(&outline, caller);
+        Ok(Order {
+            id: id.to_owned(),
+            client: dialect,
+            body,
+            seed: Seed::of(&found.route, &traits, clock::random()),
+            traits,
+            route: found.route,
+            config: found.config,
+        })
+    }
+
+    /// Starts the exchange and waits for its head.
+    async fn run(&self, order: Order) -> Response {
+        let gone = Gone::new(self.request.signal());
+        let (respond, head) = oneshot::channel();
+        let context = self.entries.context();
+        context.wait_until(drive::drive(
+            order,
+            self.env.clone(),
+            Rc::clone(context),
+            gone,
+            respond,
+        ));
+        // The sender goes without a head only when the client has left: nobody reads this.
+        head.await.unwrap_or_else(|_| Response::error())
+    }
+
+    async fn find_route(&self, name: &str, terms: &KeyTerms) -> Result<FoundRoute, ClientError> {
+        if name.len() > MODEL_BYTES_MAX {
+            let expected = format!("at most {MODEL_BYTES_MAX} bytes");
+            let field = "model".to_owned();
+            return Err(ClientError::from(&RequestError::Invalid { field, expected }));
+        }
+        let names: &[&str] = if name == "auto" { &AUTO } else { &[name] };
+        for name in names {
+            if let Some(found) = self.look_up(name, terms).await? {
+                return Ok(found);
+            }
+        }
+        if let Some(found) = self.direct(name, terms).await? {
+            return Ok(found);
+        }
+        let known = self.known_names(terms).await;
+        let name = name.to_owned();
+        Err(ClientError::from(&RequestError::UnknownRoute { name, known }))
+    }
+
+    async fn look_up(&self, name: &str, terms: &KeyTerms) -> Result<Option<FoundRoute>, ClientError> {
+        let found = self.entries.route(name).await.map_err(|Unreadable| unreadable())?;
+        let catalogue = self.entries.catalogue().await.map_err(|Unreadable| unreadable())?;
+        let Found {
+            value, problems, ..
+        } = found;
+        let Some(route) = value else {
+            return match problems {
+                0 => Ok(None),
+                problems => Err(unusable(name, problems)),
+            };
+        };
+        if !terms.may_use(name) {
+            let name = name.to_owned();
+            return Err(ClientError::from(&RequestError::NotAllowed { name }));
+        }
+        Ok(Some(FoundRoute {
+            config: ConfigRevisions {
+                route: route.revision.clone(),
+                providers: catalogue.revision,
+                problems: problems + catalogue.problems,
+            },
+            route,
+        }))
+    }
+
+    /// A name of the form `provider/model`.
+    async fn direct(&self, name: &str, terms: &KeyTerms) -> Result<Option<FoundRoute>, ClientError> {
+        let Some((provider, model)) = name.split_once('/') else {
+            return Ok(None);
+        };
+        let found = self.entries.catalogue().await.map_err(|Unreadable| unreadable())?;
+        let catalogue = found.value.unwrap_or_else(|| Arc::new(Catalogue::default()));
+        let Some(provider) = catalogue.provider(provider).filter(|_| !model.is_empty()) else {
+            return Ok(None);
+        };
+        if !terms.is_direct {
+            let name = name.to_owned();
+            return Err(ClientError::from(&RequestError::NotAllowed { name }));
+        }
+        let route = Route::direct(provider, model, &catalogue);
+        Ok(Some(FoundRoute {
+            config: ConfigRevisions {
+                route: route.revision.clone(),
+                providers: found.revision,
+                problems: found.problems,
+            },
+            route: Arc::new(route),
+        }))
+    }
+
+    /// The names that exist, for one who asked for another.
+    async fn known_names(&self, terms: &KeyTerms) -> String {
+        let names = self.entries.route_names().await.unwrap_or_default();
+        let allowed: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| terms.may_use(name))
+            .take(NAMES_SHOWN_MAX)
+            .collect();
+        if allowed.is_empty() {
+            return "there are no routes yet: put one with `wrangler kv key put route:<name>`".to_owned();
+        }
+        format!("known names: {}", allowed.join(", "))
+    }
+}
+
+struct FoundRoute {
+    route: Arc<Route>,
+    config: ConfigRevisions,
+}
+
+/// Why there is no order, and what was known by then.
+struct Refusal {
+    error: ClientError,
+    route: String,
+    traits: Option<Traits>,
+}
+
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Self {
+        Self {
+            error: ClientError::from(&error),
+            route: String::new(),
+            traits: None,
+        }
+    }
+}
+
+/// `https://host/path?query` taken apart.
+fn path_of(url: &str) -> (&str, &str) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let Some((_, rest)) = rest.split_once('/') else {
+        return ("/", "");
+    };
+    let start = url.len() - rest.len() - 1;
+    let tail = url.get(start..).unwrap_or("/");
+    tail.split_once('?').unwrap_or((tail, ""))
+}
+
+fn no_such_path(method: &str, path: &str) -> ClientError {
+    let path: String = path.chars().take(200).collect();
+    ClientError {
+        status: 404,
+        code: "not_found".to_owned(),
+        message: format!(
+            "no such path: {method} {path}; there are POST /v1/chat/completions, POST /v1/messages, \
+             GET /v1/models, GET /healthz and GET /admin/api/records"
+        ),
+        param: None,
+        retry_after: None,
+    }
+}
+
+fn unreadable() -> ClientError {
+    ClientError {
+        status: 503,
+        code: "config_unreadable".to_owned(),
+        message: "the configuration could not be read from KV; try again".to_owned(),
+        param: None,
+        retry_after: Some(crate::units::Millis(1_000)),
+    }
+}
+
+fn unusable(name: &str, problems: u32) -> ClientError {
+    ClientError {
+        status: 503,
+        code: "route_unusable".to_owned(),
+        message: format!(
+            "the entry of route `{name}` has {problems} problems and no earlier revision was good; \
+             GET /healthz lists them"
+        ),
+        param: Some("model".to_owned()),
+        retry_after: None,
+    }
+}
