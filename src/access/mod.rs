@@ -108,7 +108,10 @@ mod tests {
         let problems = KeyTerms::parse("00", r#"{"route": ["chat"], "disabled": "yes"}"#)
             .err()
             .unwrap_or_default();
-        let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        let paths: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.path.as_str())
+            .collect();
         assert_eq!(paths, ["route", "disabled"]);
     }
 }

@@ -10,7 +10,10 @@ use super::answer::{FinishReason, Usage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The answer begins. No content yet: providers send this before they know whether they can answer.
-    Start { id: String, model: String },
+    Start {
+        id: String,
+        model: String,
+    },
     Text(String),
     Reasoning(String),
     /// A tool call begins. `index` counts the calls of this answer from 0.
@@ -20,7 +23,10 @@ pub enum Event {
         name: String,
     },
     /// More of the JSON text of the arguments.
-    CallArguments { index: u32, piece: String },
+    CallArguments {
+        index: u32,
+        piece: String,
+    },
     Finish(FinishReason),
     /// Totals so far; the last one counts.
     Usage(Usage),

@@ -115,7 +115,11 @@ impl Traits {
             key: caller.key,
             team: caller.team,
             session: caller.session.as_deref().map(pseudonym),
-            user: caller.user.as_deref().or(outline.user.as_deref()).map(pseudonym),
+            user: caller
+                .user
+                .as_deref()
+                .or(outline.user.as_deref())
+                .map(pseudonym),
             country: caller.country,
             continent: caller.continent,
             pop: caller.pop,
@@ -202,7 +206,10 @@ mod tests {
             ..Caller::default()
         };
         let traits = Traits::of(&Outline::default(), caller);
-        assert_eq!(traits.tags, ["gold", "topic=code", "difficulty=0.7", "Sensitive"]);
+        assert_eq!(
+            traits.tags,
+            ["gold", "topic=code", "difficulty=0.7", "Sensitive"]
+        );
         assert_eq!(traits.topic.as_deref(), Some("code"));
         assert_eq!(traits.difficulty, Some(0.7));
         assert_eq!(traits.is_sensitive, Some(true));
@@ -210,7 +217,12 @@ mod tests {
 
     #[test]
     fn nonsense_difficulty_is_unknown() {
-        for stated in ["difficulty=NaN", "difficulty=7", "difficulty=-1", "difficulty=x"] {
+        for stated in [
+            "difficulty=NaN",
+            "difficulty=7",
+            "difficulty=-1",
+            "difficulty=x",
+        ] {
             let caller = Caller {
                 tags: Some(stated.to_owned()),
                 ..Caller::default()

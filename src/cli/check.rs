@@ -41,7 +41,9 @@ pub(super) fn run(dir: &Path, as_json: bool) -> ExitCode {
 fn check(dir: &Path) -> Report {
     let mut report = Report::default();
     let providers = dir.join("providers.json");
-    let parsed = report.read(dir, &providers).map(|text| Catalogue::parse(&text));
+    let parsed = report
+        .read(dir, &providers)
+        .map(|text| Catalogue::parse(&text));
     let catalogue = parsed.and_then(|parsed| report.take(dir, &providers, parsed));
     let catalogue = catalogue.unwrap_or_default();
     let routes = dir.join("routes");
@@ -80,7 +82,11 @@ fn check_keys(dir: &Path, report: &mut Report) {
         Err(error) => problems.note(
             "",
             "an object: keys, or their hashes, with their terms",
-            format!("a mistake at line {}, column {}", error.line(), error.column()),
+            format!(
+                "a mistake at line {}, column {}",
+                error.line(),
+                error.column()
+            ),
         ),
     }
     report.add(dir, &file, problems.list, false);
@@ -142,7 +148,10 @@ fn json_files(dir: &Path) -> Vec<PathBuf> {
     for path in entries.map(|entry| entry.path()) {
         if path.is_dir() {
             files.extend(json_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "json") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             files.push(path);
         }
     }
@@ -168,7 +177,10 @@ fn print_report(report: &Report) {
         print(&format!("{}: warning: {}", finding.file, finding.problem));
     }
     let (problems, warnings) = (report.problems.len(), report.warnings.len());
-    print(&format!("{} files, {problems} problems, {warnings} warnings", report.files));
+    print(&format!(
+        "{} files, {problems} problems, {warnings} warnings",
+        report.files
+    ));
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command line")]

@@ -96,7 +96,10 @@ impl Catalogue {
         node: &Node<'_>,
         problems: &mut Problems,
     ) -> Option<Provider> {
-        let fields = node.object(&["dialect", "base_url", "auth", "region", "private"], problems)?;
+        let fields = node.object(
+            &["dialect", "base_url", "auth", "region", "private"],
+            problems,
+        )?;
         let base = self.providers.get(name);
         if name.contains('/') {
             problems.note(&node.path, "a provider's name without `/`", name);
@@ -106,7 +109,11 @@ impl Catalogue {
                 .field("dialect")
                 .map_or(Some(base.dialect), |node| read_dialect(&node, problems)),
             None => fields
-                .required("dialect", "the wire format that this provider speaks", problems)
+                .required(
+                    "dialect",
+                    "the wire format that this provider speaks",
+                    problems,
+                )
                 .and_then(|node| read_dialect(&node, problems)),
         };
         let base_url = match base {
@@ -116,7 +123,11 @@ impl Catalogue {
                     read_base_url(&node, problems)
                 }),
             None => fields
-                .required("base_url", "an https URL, such as `https://llm.example.com/v1`", problems)
+                .required(
+                    "base_url",
+                    "an https URL, such as `https://llm.example.com/v1`",
+                    problems,
+                )
                 .and_then(|node| read_base_url(&node, problems)),
         };
         let auth = match fields.field("auth") {
@@ -147,7 +158,12 @@ impl Catalogue {
             Some(provider) if self.providers.contains_key(provider) => {}
             Some(provider) => {
                 let known: Vec<_> = self.provider_names().collect();
-                problems.unknown_name(&node.path, "`provider/model` with a known provider", provider, &known);
+                problems.unknown_name(
+                    &node.path,
+                    "`provider/model` with a known provider",
+                    provider,
+                    &known,
+                );
             }
             None => problems.note(&node.path, "a name of the form `provider/model`", name),
         }
@@ -156,7 +172,8 @@ impl Catalogue {
         };
         let over = read_terms(&fields, problems);
         let terms = self.models.get(name).cloned().unwrap_or_default();
-        self.models.insert(name.to_owned(), terms.overridden_by(&over));
+        self.models
+            .insert(name.to_owned(), terms.overridden_by(&over));
     }
 }
 
@@ -212,7 +229,10 @@ fn read_abilities(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<Abilit
 }
 
 fn read_dialect(node: &Node<'_>, problems: &mut Problems) -> Option<Dialect> {
-    let names: Vec<_> = Dialect::ALL.iter().map(|dialect| (dialect.name(), *dialect)).collect();
+    let names: Vec<_> = Dialect::ALL
+        .iter()
+        .map(|dialect| (dialect.name(), *dialect))
+        .collect();
     node.choice("a dialect", &names, problems)
 }
 
@@ -224,7 +244,9 @@ fn read_base_url(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
         is_loopback(rest).then_some(rest)
     });
     let is_plain = |rest: &str| {
-        let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'@' | b'"' | b'\\');
+        let allowed = |byte: u8| {
+            byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'@' | b'"' | b'\\')
+        };
         !rest.is_empty() && !rest.starts_with(['/', ':']) && rest.bytes().all(allowed)
     };
     if rest.is_some_and(is_plain) {
@@ -297,7 +319,9 @@ fn read_secrets(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<String>>
     let secrets = node.texts(SECRETS_MAX, problems)?;
     let is_name = |name: &String| {
         let mut bytes = name.bytes();
-        bytes.next().is_some_and(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        bytes
+            .next()
+            .is_some_and(|byte| byte.is_ascii_uppercase() || byte == b'_')
             && bytes.all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
     };
     if !secrets.is_empty() && secrets.iter().all(is_name) {

@@ -142,7 +142,16 @@ impl<'a> Node<'a> {
         flag
     }
 
-    /// A finite number from `low` to `high`, both included.
+    /// Any finite number.
+    pub fn any_number(&self, problems: &mut Problems) -> Option<f64> {
+        let number = self.value.as_f64().filter(|number| number.is_finite());
+        if number.is_none() {
+            problems.wrong_type(self, "a number");
+        }
+        number
+    }
+
+    /// A number from `low` to `high`, both included.
     pub fn number(&self, low: f64, high: f64, problems: &mut Problems) -> Option<f64> {
         match self.value.as_f64() {
             Some(number) if (low..=high).contains(&number) => Some(number),
@@ -220,7 +229,12 @@ impl<'a> Object<'a> {
         })
     }
 
-    pub fn required(&self, name: &str, expected: &str, problems: &mut Problems) -> Option<Node<'a>> {
+    pub fn required(
+        &self,
+        name: &str,
+        expected: &str,
+        problems: &mut Problems,
+    ) -> Option<Node<'a>> {
         let field = self.field(name);
         if field.is_none() {
             problems.note(&self.path_of(name), expected, "nothing");
@@ -265,14 +279,20 @@ fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
-/// The known name that takes the fewest edits to reach, if that is few enough to be a slip.
+/// The known name that takes the fewest edits to reach, if that is few enough to be a slip; else one that was
+/// begun or continued.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let limit = 1 + name.chars().count() / 3;
-    known
+    let length = name.chars().count();
+    let limit = (1 + length / 3).min(length.saturating_sub(1));
+    let by_edits = known
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    let is_related = |candidate: &&&str| {
+        length > 2 && (candidate.starts_with(name) || name.starts_with(**candidate))
+    };
+    by_edits.or_else(|| known.iter().find(is_related).copied())
 }

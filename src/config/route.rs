@@ -142,7 +142,13 @@ impl Route {
         let tree = parse_tree(text)?;
         let mut problems = Problems::default();
         let mut warnings = Problems::default();
-        let route = read_route(name, &Node::root(&tree), catalogue, &mut problems, &mut warnings);
+        let route = read_route(
+            name,
+            &Node::root(&tree),
+            catalogue,
+            &mut problems,
+            &mut warnings,
+        );
         match route {
             Some(mut route) if problems.list.is_empty() => {
                 route.revision = Revision::of(text);
@@ -205,8 +211,8 @@ fn read_route(
         ],
         problems,
     )?;
-    let targets = read_targets(&fields, catalogue, problems);
-    let ids: Vec<&str> = targets.iter().map(|target| target.id.as_str()).collect();
+    let (targets, ids) = read_targets(&fields, catalogue, problems);
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let rules = fields
         .field("rules")
         .map(|node| read_rules(&node, &ids, problems, warnings))
@@ -247,11 +253,12 @@ fn read_route(
     })
 }
 
+/// The targets, and the ids of all that were written, so that a rule that names a broken one is not at fault.
 fn read_targets(
     fields: &Object<'_>,
     catalogue: &Catalogue,
     problems: &mut Problems,
-) -> Vec<Target> {
+) -> (Vec<Target>, Vec<String>) {
     let expected = "a list of at least one target";
     let items = fields
         .required("targets", expected, problems)
@@ -263,25 +270,28 @@ fn read_targets(
             Some(items)
         })
         .unwrap_or_default();
-    let mut targets: Vec<Target> = Vec::with_capacity(items.len());
+    let mut targets = Vec::with_capacity(items.len());
+    let mut ids: Vec<String> = Vec::with_capacity(items.len());
     for item in &items {
-        let Some(target) = read_target(item, catalogue, problems) else {
-            continue;
-        };
-        if targets.iter().any(|known| known.id == target.id) {
-            let expected = "an id that no other target of this route has";
-            problems.note(&format!("{}.id", item.path), expected, target.id.clone());
+        let target = read_target(item, catalogue, problems);
+        let written = || item.value.get("id")?.as_str().map(str::to_owned);
+        if let Some(id) = target
+            .as_ref()
+            .map(|target| target.id.clone())
+            .or_else(written)
+        {
+            if ids.contains(&id) {
+                let expected = "an id that no other target of this route has";
+                problems.note(&format!("{}.id", item.path), expected, id.clone());
+            }
+            ids.push(id);
         }
-        targets.push(target);
+        targets.extend(target);
     }
-    targets
+    (targets, ids)
 }
 
-fn read_target(
-    node: &Node<'_>,
-    catalogue: &Catalogue,
-    problems: &mut Problems,
-) -> Option<Target> {
+fn read_target(node: &Node<'_>, catalogue: &Catalogue, problems: &mut Problems) -> Option<Target> {
     let fields = node.object(
         &[
             "id",
@@ -465,7 +475,11 @@ fn read_midstream(
     ];
     let chosen = node.choice("what to do with a broken stream", &choices, problems)?;
     if chosen != Midstream::Error {
-        warnings.note(&node.path, "`error`: the others act like it for now", "another policy");
+        warnings.note(
+            &node.path,
+            "`error`: the others act like it for now",
+            "another policy",
+        );
     }
     Some(chosen)
 }

@@ -91,7 +91,12 @@ const SUBJECTS: &[(&str, Subject, Kind)] = &[
 ];
 
 /// Headers that carry a secret: a rule on one would put it into records.
-const SECRET_HEADERS: [&str; 4] = ["authorization", "x-api-key", "cookie", "proxy-authorization"];
+const SECRET_HEADERS: [&str; 4] = [
+    "authorization",
+    "x-api-key",
+    "cookie",
+    "proxy-authorization",
+];
 
 /// A value to compare with.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,7 +240,10 @@ fn read_when(node: &Node<'_>, problems: &mut Problems, warnings: &mut Problems) 
         let Some(node) = fields.field(name) else {
             continue;
         };
-        if matches!(subject, Subject::Sensitive | Subject::Topic | Subject::Difficulty) {
+        if matches!(
+            subject,
+            Subject::Sensitive | Subject::Topic | Subject::Difficulty
+        ) {
             warnings.note(
                 &node.path,
                 "the caller to state it, as in `x-waypost-tags: topic=code`: no classifier sets it yet",
@@ -311,10 +319,10 @@ fn read_values(node: &Node<'_>, kind: Kind, problems: &mut Problems) -> Option<V
 
 fn read_scalar(node: &Node<'_>, kind: Kind, problems: &mut Problems) -> Option<Scalar> {
     match kind {
-        Kind::Text => node.text(problems).map(|text| Scalar::Text(text.to_owned())),
-        Kind::Number => node
-            .number(f64::MIN, f64::MAX, problems)
-            .map(Scalar::Number),
+        Kind::Text => node
+            .text(problems)
+            .map(|text| Scalar::Text(text.to_owned())),
+        Kind::Number => node.any_number(problems).map(Scalar::Number),
         Kind::Flag => node.flag(problems).map(Scalar::Flag),
     }
 }
@@ -324,5 +332,5 @@ fn read_limit(node: &Node<'_>, kind: Kind, problems: &mut Problems) -> Option<f6
         problems.note(&node.path, "gt and lt on a number only", "another trait");
         return None;
     }
-    node.number(f64::MIN, f64::MAX, problems)
+    node.any_number(problems)
 }

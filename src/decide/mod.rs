@@ -60,7 +60,10 @@ impl Plan {
     /// The probability with which the first of the order came first.
     #[must_use]
     pub fn propensity(&self) -> f64 {
-        let first = self.order.first().and_then(|place| self.candidates.get(*place));
+        let first = self
+            .order
+            .first()
+            .and_then(|place| self.candidates.get(*place));
         first.map_or(0.0, |candidate| candidate.share)
     }
 }
@@ -104,7 +107,8 @@ struct Ranked {
 
 fn order(candidates: &mut [Candidate], temperature: f64, seed: u64) -> Vec<usize> {
     let is_open = |candidate: &&Candidate| candidate.excluded.is_none();
-    let is_ejected = |candidate: &Candidate| matches!(candidate.health.admission, Admission::Ejected { .. });
+    let is_ejected =
+        |candidate: &Candidate| matches!(candidate.health.admission, Admission::Ejected { .. });
     // When health alone would leave nobody, it is ignored.
     let is_health_heeded = candidates
         .iter()

@@ -19,9 +19,13 @@ pub enum Exclusion {
     /// The prompt is longer than its context.
     LacksContext,
     /// Its dialect has no words for a field of the request.
-    CannotCarry { field: String },
+    CannotCarry {
+        field: String,
+    },
     CostAboveLimit,
-    Rule { rule: String },
+    Rule {
+        rule: String,
+    },
     /// It failed lately. It stands at the end of the plan.
     Ejected,
 }
@@ -54,7 +58,10 @@ pub(super) fn fired<'a>(traits: &Traits, route: &'a Route) -> Vec<Fired<'a>> {
         conditions.all(|condition| condition.test.matches(traits.fact(&condition.subject)))
     };
     let named = |(place, rule): (usize, &'a Rule)| Fired {
-        name: rule.name.clone().unwrap_or_else(|| format!("rules[{place}]")),
+        name: rule
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("rules[{place}]")),
         rule,
     };
     let rules = route.rules.iter().enumerate();
@@ -79,7 +86,11 @@ pub(super) fn exclusion(
     if lacks(traits.has_json_schema, Ability::JsonSchema) {
         return Some(Exclusion::LacksJsonSchema);
     }
-    if target.terms.context.is_some_and(|context| traits.prompt_tokens > context) {
+    if target
+        .terms
+        .context
+        .is_some_and(|context| traits.prompt_tokens > context)
+    {
         return Some(Exclusion::LacksContext);
     }
     if let Some(field) = &traits.unportable
@@ -92,21 +103,33 @@ pub(super) fn exclusion(
         let rule = fired.name.clone();
         return Some(Exclusion::Rule { rule });
     }
-    let is_too_dear = route.limits.cost_max.is_some_and(|limit| signals.cost > limit);
+    let is_too_dear = route
+        .limits
+        .cost_max
+        .is_some_and(|limit| signals.cost > limit);
     is_too_dear.then_some(Exclusion::CostAboveLimit)
 }
 
 fn drops(rule: &Rule, target: &Target) -> bool {
-    let is_left_out = rule.only.as_ref().is_some_and(|only| !only.contains(&target.id));
+    let is_left_out = rule
+        .only
+        .as_ref()
+        .is_some_and(|only| !only.contains(&target.id));
     is_left_out || rule.avoid.contains(&target.id) || !meets(&rule.require, target)
 }
 
 /// A target whose region is unknown is in none.
 fn meets(require: &Require, target: &Target) -> bool {
-    let is_among = |known: &[String], value: &str| known.iter().any(|name| name.eq_ignore_ascii_case(value));
+    let is_among =
+        |known: &[String], value: &str| known.iter().any(|name| name.eq_ignore_ascii_case(value));
     let region = target.region.as_deref().unwrap_or_default();
-    require.region.as_ref().is_none_or(|known| is_among(known, region))
-        && require.private.is_none_or(|wanted| wanted == target.is_private)
+    require
+        .region
+        .as_ref()
+        .is_none_or(|known| is_among(known, region))
+        && require
+            .private
+            .is_none_or(|wanted| wanted == target.is_private)
         && require
             .provider
             .as_ref()

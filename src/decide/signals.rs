@@ -55,7 +55,8 @@ impl Signals {
     /// The weighted sum of logarithms. Finite: every quantity is positive and every exponent bounded.
     #[must_use]
     pub fn score(&self, prefer: Prefer) -> f64 {
-        libm::log(self.weight) - prefer.price * libm::log(self.cost.0.max(COST_MIN))
+        libm::log(self.weight)
+            - prefer.price * libm::log(self.cost.0.max(COST_MIN))
             - prefer.ttft * libm::log(self.ttft_seconds)
             - prefer.speed * libm::log(self.seconds_per_token)
             + prefer.quality * libm::log(self.quality)
@@ -66,12 +67,17 @@ impl Signals {
 /// Prompt tokens as estimated, answer tokens as this target's recent answers had, up to the client's limit.
 fn expected_cost(target: &Target, traits: &Traits, view: &View) -> MicroUsd {
     let price = target.terms.price.unwrap_or(PRICE_ASSUMED);
-    let limit = traits.answer_tokens_max.map_or(f64::INFINITY, Tokens::as_f64);
+    let limit = traits
+        .answer_tokens_max
+        .map_or(f64::INFINITY, Tokens::as_f64);
     let answer = MicroUsd(view.answer_tokens.min(limit) * price.output);
     price.cost(traits.prompt_tokens, Tokens(0), Tokens(0)) + answer
 }
 
 fn quality_for(quality: &Quality, topic: Option<&str>) -> f64 {
     let by_topic = topic.and_then(|topic| quality.by_topic.get(topic));
-    by_topic.copied().or(quality.other).unwrap_or(QUALITY_ASSUMED)
+    by_topic
+        .copied()
+        .or(quality.other)
+        .unwrap_or(QUALITY_ASSUMED)
 }

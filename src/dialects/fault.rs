@@ -50,6 +50,8 @@ const PAYMENT_NAMES: [&str; 3] = [
     "billing_error",
 ];
 const RATE_NAMES: [&str; 2] = ["rate_limit_exceeded", "rate_limit_error"];
+/// Anthropic's 400 for an answer that its filter stopped.
+const FILTER_PHRASE: &str = "blocked by content filtering policy";
 /// Anthropic's 400 for an empty account.
 const PAYMENT_PHRASE: &str = "credit balance is too low";
 
@@ -94,7 +96,8 @@ pub(super) fn of_status(
 ) -> (AttemptFailure, ProviderError) {
     let fault = read_body(body);
     let failure = by_status(status, retry_after, &fault);
-    (failure, fault.told())
+    let told = fault.told(&failure);
+    (failure, told)
 }
 
 /// Judges an error that came inside a success: an event of a stream, or a whole answer.
@@ -107,7 +110,8 @@ pub(super) fn inside(error: Raw) -> (AttemptFailure, ProviderError) {
             kind: fault.name().unwrap_or_else(|| "unknown".to_owned()),
         },
     };
-    (failure, fault.told())
+    let told = fault.told(&failure);
+    (failure, told)
 }
 
 /// Judges the data of an error event: an envelope, or the error itself.
@@ -175,6 +179,8 @@ fn by_words(status: u16, fault: &Fault) -> AttemptFailure {
     let message = fault.message.to_ascii_lowercase();
     if TOO_LONG_PHRASES.iter().any(|words| message.contains(words)) {
         AttemptFailure::ContextTooLong
+    } else if message.contains(FILTER_PHRASE) {
+        AttemptFailure::ContentFiltered
     } else if message.contains(PAYMENT_PHRASE) {
         AttemptFailure::PaymentRequired
     } else if fault.has_name(&["invalid_api_key", "API_KEY_INVALID"]) {
@@ -283,11 +289,52 @@ impl Fault {
             .or_else(|| self.code.clone())
     }
 
-    fn told(self) -> ProviderError {
+    /// What the caller may read. About our key and account it may not: the words quote pieces of the key.
+    fn told(self, failure: &AttemptFailure) -> ProviderError {
+        let is_ours = matches!(
+            failure,
+            AttemptFailure::KeyRejected { .. } | AttemptFailure::PaymentRequired
+        );
         ProviderError {
             kind: self.name(),
-            message: self.message,
+            message: if is_ours { String::new() } else { self.message },
             param: self.param,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_are_judged_by_their_status_alone() {
+        let bodies: [&[u8]; 4] = [b"", b"\xff\xfe", b"{\"error\":", &[b'['; 10_000_000]];
+        for body in bodies {
+            let (failure, told) = of_status(500, None, body);
+            assert_eq!(failure.code(), "server_error");
+            assert_eq!(told, ProviderError::default());
+        }
+    }
+
+    #[test]
+    fn a_long_message_ends_at_a_character() {
+        let body = format!(r#"{{"error":"a{}"}}"#, "é".repeat(MESSAGE_BYTES_MAX));
+        let (_, told) = of_status(400, None, body.as_bytes());
+        assert_eq!(told.message.len(), MESSAGE_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn a_piece_of_a_prompt_is_no_name() {
+        for text in [
+            "",
+            "two words",
+            "a\nb",
+            "naïve",
+            &"x".repeat(NAME_BYTES_MAX + 1),
+        ] {
+            assert_eq!(name(text), None, "{text:?}");
+        }
+        assert_eq!(name("rate_limit-v1.2").as_deref(), Some("rate_limit-v1.2"));
     }
 }

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client_error::{ClientError, encode_error, encode_error_event};
 pub use outline::Outline;
-pub use stream::{StreamDecoder, StreamEncoder, StreamFault};
+pub use stream::{StreamDecoder, StreamEncoder, StreamFault, encode_end};
 
 use crate::chat::{Answer, AttemptFailure, ProviderError, Request, RequestError};
 use crate::units::{Millis, Tokens, UnixMillis};

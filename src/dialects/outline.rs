@@ -218,3 +218,32 @@ impl<'a> Visitor<'a> for Messages<'_, 'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Dialect, outline};
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let deep = "[".repeat(200_000) + &"]".repeat(200_000);
+        for (before, after) in [
+            (
+                r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}],"x":"#,
+                "}",
+            ),
+            (
+                r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi","x":"#,
+                "}]}",
+            ),
+            (
+                r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"new","x":"#,
+                "}]}]}",
+            ),
+        ] {
+            for dialect in Dialect::ALL {
+                assert!(outline(dialect, format!("{before}{deep}{after}").as_bytes()).is_ok());
+                assert!(outline(dialect, format!("{before}{deep}").as_bytes()).is_err());
+            }
+        }
+    }
+}

@@ -269,3 +269,28 @@ pub(super) fn utf8(body: &[u8]) -> Result<&str, RequestError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_texts_length_is_counted_through_every_spelling(text: String) {
+            let plain = serde_json::to_string(&text).unwrap();
+            let units: Vec<String> = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            for json in [plain, format!("\"{}\"", units.join(""))] {
+                let raw: Raw = serde_json::from_str(&json).unwrap();
+                prop_assert_eq!(text_bytes(raw), text.len() as u64, "{}", json);
+            }
+        }
+    }
+
+    #[test]
+    fn short_escapes_are_one_byte() {
+        let raw: Raw = serde_json::from_str(r#""\n\\\"\/\t\u0000""#).unwrap();
+        assert_eq!(text_bytes(raw), 6);
+    }
+}

@@ -256,3 +256,237 @@ fn key_text(key: Raw<'_>) -> std::borrow::Cow<'_, str> {
         .map(|text| text.0)
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::units::Tokens;
+
+    const MODEL: &str = "the \"model\"";
+
+    fn shape(is_streaming: bool) -> Shape<'static> {
+        Shape {
+            model: MODEL,
+            is_streaming,
+            answer_tokens_default: Tokens(1),
+        }
+    }
+
+    fn spliced(dialect: Dialect, body: &str, is_streaming: bool) -> String {
+        let bytes = splice(dialect, body.as_bytes(), &shape(is_streaming)).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_stream_that_the_client_wanted_whole_is_asked_for_and_back() {
+        let chat = Dialect::OpenaiChat;
+        let streamed = r#"{"stream":true,"stream_options":{"a":1},"model":"m"}"#;
+        let whole = r#"{"stream":false,"model":"the \"model\""}"#;
+        assert_eq!(spliced(chat, streamed, false), whole);
+        assert_eq!(
+            spliced(chat, r#"{"stream":null,"model":"m"}"#, true),
+            r#"{"stream_options":{"include_usage":true},"stream":true,"model":"the \"model\""}"#
+        );
+        assert_eq!(
+            spliced(Dialect::Anthropic, r#"{"model":"m","max_tokens":1}"#, true),
+            r#"{"stream":true,"model":"the \"model\"","max_tokens":1}"#
+        );
+    }
+
+    #[test]
+    fn a_body_of_our_own_field_alone_stays_an_object() {
+        let chat = Dialect::OpenaiChat;
+        let model = r#""model":"the \"model\"""#;
+        assert_eq!(
+            spliced(chat, r#"{ "waypost" : 1 }"#, false),
+            format!("{{{model}  }}")
+        );
+        assert_eq!(spliced(chat, "{}", false), format!("{{{model}}}"));
+        assert_eq!(
+            spliced(
+                chat,
+                r#"{"waypost":1,"model":1,"waypost":2,"waypost":3}"#,
+                false
+            ),
+            format!("{{{model}}}")
+        );
+    }
+
+    #[test]
+    fn nesting_as_deep_as_the_body_is_long_is_only_passed_on() {
+        let deep = "[".repeat(200_000) + &"]".repeat(200_000);
+        let body = format!(r#"{{"model":"m","x":{deep}}}"#);
+        assert!(spliced(Dialect::OpenaiChat, &body, false).ends_with(&format!("{deep}}}")));
+    }
+
+    fn space() -> impl Strategy<Value = String> {
+        "[ \t\r\n]{0,2}"
+    }
+
+    /// Keys as clients may spell them, each with what it means.
+    fn key() -> impl Strategy<Value = (String, String)> {
+        let known = prop::sample::select(vec![
+            (r#""model""#, "model"),
+            (r#""mod\u0065l""#, "model"),
+            (r#""\u0073tream""#, "stream"),
+            (r#""stream""#, "stream"),
+            (r#""stream_options""#, "stream_options"),
+            (r#""waypost""#, "waypost"),
+            (r#""way\u0070ost""#, "waypost"),
+            (r#""model ""#, "model "),
+            (r#""\"model\"""#, "\"model\""),
+            (r#""""#, ""),
+        ]);
+        let known = known.prop_map(|(raw, key)| (raw.to_owned(), key.to_owned()));
+        let any = "\\PC{0,6}".prop_map(|key| (quoted(&key), key));
+        prop_oneof![3 => known, 1 => any]
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            prop::sample::select(vec![
+                "null",
+                "true",
+                "false",
+                "9007199254740993",
+                "-0.10e+05",
+                "{}",
+                "[]",
+                "\"\"",
+                r#"{"include_usage": false,"include_\u0075sage" :1 , "b":[1]}"#,
+                r#""\ud83d\ude00\\\"model\":1,{""#,
+            ])
+            .prop_map(str::to_owned),
+            "\\PC{0,8}".prop_map(|text| quoted(&text)),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            let pair = (key(), space(), inner.clone());
+            let pairs = prop::collection::vec(pair, 0..3).prop_map(|pairs| {
+                let pairs: Vec<_> = pairs
+                    .into_iter()
+                    .map(|((key, _), space, value)| format!("{key}{space}:{value}"))
+                    .collect();
+                format!("{{{}}}", pairs.join(","))
+            });
+            let items = prop::collection::vec(inner, 0..3);
+            prop_oneof![
+                pairs,
+                items.prop_map(|items| format!("[{}]", items.join(" , ")))
+            ]
+        })
+    }
+
+    /// A top-level field: its key as spelt and as meant, what stands between, its value, and the space around.
+    #[derive(Clone, Debug)]
+    struct Written {
+        before: String,
+        key: (String, String),
+        colon: String,
+        value: String,
+        after: String,
+    }
+
+    fn field() -> impl Strategy<Value = Written> {
+        (space(), key(), space(), value(), space()).prop_map(
+            |(before, key, colon, value, after)| {
+                // Options of another type than an object are the outline's to refuse.
+                let is_odd = key.1 == "stream_options" && !value.starts_with(['{', 'n']);
+                Written {
+                    before,
+                    key,
+                    colon: format!("{colon}:"),
+                    value: if is_odd { "{}".to_owned() } else { value },
+                    after,
+                }
+            },
+        )
+    }
+
+    fn chunks(body: &str) -> Vec<(String, String)> {
+        let fields = fields(body, 0, "body").unwrap();
+        let chunks = fields.iter().map(|field| {
+            let chunk = body.get(field.span.clone()).unwrap().to_owned();
+            (field.key.clone().into_owned(), chunk)
+        });
+        chunks.collect()
+    }
+
+    /// What must become of a field's value.
+    fn edited(field: &Written, is_streaming: bool, was_streaming: bool) -> String {
+        match field.key.1.as_str() {
+            "model" => quoted(MODEL),
+            "stream" if is_streaming => "true".to_owned(),
+            "stream" if was_streaming => "false".to_owned(),
+            _ => field.value.clone(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_named_edits_are_made(
+            written in prop::collection::vec(field(), 0..6),
+            lead in space(),
+            trail in space(),
+            is_streaming: bool,
+            dialect in prop::sample::select(Dialect::ALL.to_vec()),
+        ) {
+            let texts: Vec<_> = written.iter().map(|it| {
+                let Written { before, key, colon, value, after } = it;
+                format!("{before}{}{colon}{value}{after}", key.0)
+            }).collect();
+            let body = format!("{lead}{{{}}}{trail}", texts.join(","));
+            let result = spliced(dialect, &body, is_streaming);
+
+            let names = |name: &str| written.iter().any(|field| field.key.1 == name);
+            let was_streaming = written.iter().any(|it| it.key.1 == "stream" && it.value == "true");
+            let is_chat = dialect == Dialect::OpenaiChat;
+            let has_options = is_chat && is_streaming;
+            let drops_options = is_chat && !is_streaming && was_streaming;
+            let mut expected = Vec::new();
+            if !names("model") {
+                expected.push(("model".to_owned(), format!("\"model\":{}", quoted(MODEL))));
+            }
+            if is_streaming && !names("stream") {
+                expected.push(("stream".to_owned(), "\"stream\":true".to_owned()));
+            }
+            if has_options && !names("stream_options") {
+                let options = "\"stream_options\":{\"include_usage\":true}";
+                expected.push(("stream_options".to_owned(), options.to_owned()));
+            }
+            for field in &written {
+                let key = field.key.1.as_str();
+                if key == "waypost" || (drops_options && key == "stream_options") {
+                    continue;
+                }
+                let value = edited(field, is_streaming, was_streaming);
+                expected.push((key.to_owned(), format!("{}{}{value}", field.key.0, field.colon)));
+            }
+
+            let found = chunks(&result);
+            prop_assert_eq!(found.len(), expected.len(), "{}\n{}", body, result);
+            for ((key, chunk), (expected_key, expected_chunk)) in found.iter().zip(&expected) {
+                prop_assert_eq!(key, expected_key);
+                if has_options && key == "stream_options" {
+                    let (_, options) = chunk.split_once(':').unwrap();
+                    let options = chunks(options);
+                    for (key, chunk) in options {
+                        prop_assert!(key != INCLUDE_USAGE || chunk.ends_with("true"), "{}", chunk);
+                    }
+                } else {
+                    prop_assert_eq!(chunk, expected_chunk);
+                }
+            }
+            let (head, tail) = (lead + "{", format!("{}{trail}", '}'));
+            prop_assert!(result.starts_with(&head) && result.ends_with(&tail), "{}", result);
+            let edits_nothing = names("model")
+                && written.iter().all(|it| it.value == edited(it, is_streaming, was_streaming))
+                && !names("waypost") && !has_options && !drops_options
+                && (!is_streaming || names("stream"));
+            if edits_nothing {
+                prop_assert_eq!(result, body);
+            }
+        }
+    }
+}

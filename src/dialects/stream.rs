@@ -2,7 +2,7 @@
 
 use super::{Dialect, anthropic, openai_chat};
 use crate::chat::{AttemptFailure, Event, ProviderError};
-use crate::sse;
+use crate::sse::{self, write_event};
 use crate::units::UnixMillis;
 
 /// Why an event of a provider's stream gave nothing.
@@ -97,4 +97,21 @@ impl StreamEncoder {
             Encoder::Anthropic(encoder) => encoder.push(event, out),
         }
     }
+}
+
+/// The end marker alone, for a relayed stream whose provider left it out.
+#[must_use]
+pub fn encode_end(client: Dialect) -> Vec<u8> {
+    let mut out = Vec::new();
+    match client {
+        Dialect::OpenaiChat => write_event(&mut out, None, b"[DONE]"),
+        Dialect::Anthropic => {
+            write_event(
+                &mut out,
+                Some("message_stop"),
+                br#"{"type":"message_stop"}"#,
+            );
+        }
+    }
+    out
 }

@@ -59,7 +59,9 @@ async fn newest(limit: u32, env: &Env) -> worker::Result<Option<Response>> {
         .bind(&[JsValue::from_f64(f64::from(limit))])?;
     let places: Vec<Place> = statement.all().await?.results()?;
     let lines = try_join_all(places.iter().map(|place| line(place, env))).await?;
-    let records = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
+    let records = lines
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok());
     let page = Page {
         records: records.collect(),
     };
@@ -89,7 +91,12 @@ async fn line(place: &Place, env: &Env) -> worker::Result<String> {
         offset: place.offset,
         length: place.length,
     };
-    let object = env.bucket("ARCHIVE")?.get(&place.object).range(range).execute().await?;
+    let object = env
+        .bucket("ARCHIVE")?
+        .get(&place.object)
+        .range(range)
+        .execute()
+        .await?;
     match object.as_ref().and_then(worker::Object::body) {
         Some(body) => body.text().await,
         // Removed by the bucket's own retention; the row is all that is left.
@@ -98,11 +105,16 @@ async fn line(place: &Place, env: &Env) -> worker::Result<String> {
 }
 
 fn limit(query: &str) -> Result<u32, ClientError> {
-    let given = query.split('&').find_map(|pair| pair.strip_prefix("limit="));
+    let given = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("limit="));
     let Some(text) = given else {
         return Ok(LIMIT_DEFAULT);
     };
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    let limit = text
+        .parse()
+        .ok()
+        .filter(|limit| (1..=LIMIT_MAX).contains(limit));
     limit.ok_or_else(|| ClientError {
         status: 400,
         code: "invalid_field".to_owned(),
@@ -116,7 +128,8 @@ fn not_found() -> ClientError {
     ClientError {
         status: 404,
         code: "not_found".to_owned(),
-        message: "no such record or path; records appear some seconds after their exchange".to_owned(),
+        message: "no such record or path; records appear some seconds after their exchange"
+            .to_owned(),
         param: None,
         retry_after: None,
     }

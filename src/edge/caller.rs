@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use js_sys::futures::JsFuture;
 use js_sys::Uint8Array;
+use js_sys::futures::JsFuture;
 use wasm_bindgen::JsCast;
 use web_sys::{ReadableStreamDefaultReader, Request};
 use worker::Env;
@@ -54,16 +54,20 @@ pub async fn key_terms(
         } else {
             "send `authorization: Bearer <key>` or `x-api-key: <key>`"
         };
-        return Err(unauthorized("missing_key", &format!("no key was sent; {remedy}")));
+        return Err(unauthorized(
+            "missing_key",
+            &format!("no key was sent; {remedy}"),
+        ));
     };
     if is_local(env) && key == LOCAL_KEY {
         return Ok(Arc::new(KeyTerms::unlimited(LOCAL_KEY)));
     }
     let terms = entries.key(&key).await.map_err(|Unreadable| unreadable())?;
     match terms {
-        Some(terms) if terms.is_disabled => {
-            Err(unauthorized("disabled_key", "this key is disabled; ask whoever gave it to you"))
-        }
+        Some(terms) if terms.is_disabled => Err(unauthorized(
+            "disabled_key",
+            "this key is disabled; ask whoever gave it to you",
+        )),
         Some(terms) => Ok(terms),
         None if entries.has_keys().await => Err(unauthorized(
             "unknown_key",
@@ -142,7 +146,8 @@ pub async fn body(request: &Request, limit: u64) -> Result<Vec<u8>, RequestError
     };
     let stream = request.body().ok_or_else(missing)?;
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
-    let mut body = Vec::with_capacity(usize::try_from(stated.unwrap_or_default()).unwrap_or_default());
+    let mut body =
+        Vec::with_capacity(usize::try_from(stated.unwrap_or_default()).unwrap_or_default());
     loop {
         let step = JsFuture::from(reader.read()).await.map_err(|_| missing())?;
         if js::get(&step, "done").is_truthy() {

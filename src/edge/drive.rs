@@ -13,8 +13,8 @@ use std::rc::Rc;
 use futures::channel::oneshot;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{FutureExt, future};
-use js_sys::futures::JsFuture;
 use js_sys::Uint8Array;
+use js_sys::futures::JsFuture;
 use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response, WritableStream, WritableStreamDefaultWriter};
 use worker::{Context, Env};
@@ -23,7 +23,7 @@ use super::clock::{now, sleep};
 use super::gone::Gone;
 use super::respond;
 use super::upstream::{Body, Connection};
-use super::{js, journal};
+use super::{journal, js};
 use crate::exchange::{Exchange, Input, Order, Output, ResponseHead};
 use crate::health::Health;
 use crate::units::{Millis, UnixMillis};
@@ -131,7 +131,9 @@ impl Driver {
             match output {
                 Output::Send { attempt, call } => self.send(attempt, call),
                 Output::Cancel { attempt } => {
-                    if let Some(connection) = self.connections.get_mut(attempt).and_then(Option::take) {
+                    if let Some(connection) =
+                        self.connections.get_mut(attempt).and_then(Option::take)
+                    {
                         connection.cancel();
                     }
                 }

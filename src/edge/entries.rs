@@ -120,7 +120,8 @@ impl<T> Slot<T> {
             return None;
         };
         let revision = Revision::of(text);
-        let is_known = self.value.is_some() && self.revision == revision && self.against == *against;
+        let is_known =
+            self.value.is_some() && self.revision == revision && self.against == *against;
         if is_known && self.problems.is_empty() {
             return None;
         }
@@ -269,7 +270,9 @@ impl Entries {
 
     /// Whether any key is configured at all, for the message to one who has none.
     pub async fn has_keys(&self) -> bool {
-        kv::list(&self.env, "key:").await.is_ok_and(|names| !names.is_empty())
+        kv::list(&self.env, "key:")
+            .await
+            .is_ok_and(|names| !names.is_empty())
     }
 
     /// The names of all routes, sorted.
@@ -332,7 +335,9 @@ impl Entries {
             let catalogue = memory.catalogue.value.clone().unwrap_or_default();
             make_room(&mut memory.routes, name);
             let slot = memory.routes.entry(name.to_owned()).or_default();
-            let parse = |text: &str| Route::parse(name, text, &catalogue).map(|Checked { value, .. }| value);
+            let parse = |text: &str| {
+                Route::parse(name, text, &catalogue).map(|Checked { value, .. }| value)
+            };
             let accepted = slot.take(route.as_deref(), good_route.as_deref(), &against, parse);
             accepted.map(str::to_owned)
         });
@@ -354,7 +359,9 @@ impl Entries {
     fn take_catalogue(&self, text: Option<&str>, good: Option<&str>) {
         let accepted = MEMORY.with_borrow_mut(|memory| {
             let parse = |text: &str| Catalogue::parse(text).map(|Checked { value, .. }| value);
-            let accepted = memory.catalogue.take(text, good, &Revision::default(), parse);
+            let accepted = memory
+                .catalogue
+                .take(text, good, &Revision::default(), parse);
             if memory.catalogue.value.is_none() {
                 memory.catalogue.value = Some(Arc::default());
             }
@@ -380,7 +387,9 @@ impl Entries {
     }
 
     async fn read_route_names(&self) -> Result<(), Unreadable> {
-        let entries = kv::list(&self.env, "route:").await.map_err(|_| Unreadable)?;
+        let entries = kv::list(&self.env, "route:")
+            .await
+            .map_err(|_| Unreadable)?;
         let mut names: Vec<String> = entries
             .iter()
             .filter_map(|entry| entry.strip_prefix("route:").map(str::to_owned))

@@ -81,6 +81,8 @@ impl Drop for Gone {
     fn drop(&mut self) {
         // The signal may outlive us; it must not call a closure that is gone.
         let listener = self.on_abort.as_ref().unchecked_ref();
-        let _ = self.signal.remove_event_listener_with_callback("abort", listener);
+        let _ = self
+            .signal
+            .remove_event_listener_with_callback("abort", listener);
     }
 }

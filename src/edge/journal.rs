@@ -111,7 +111,10 @@ pub async fn consume(batch: MessageBatch<JsValue>, env: &Env) {
         match message.body().as_string().and_then(|text| read_pack(&text)) {
             Some(records) => {
                 for record in records {
-                    by_hour.entry(hour(record.record.at)).or_default().push(record);
+                    by_hour
+                        .entry(hour(record.record.at))
+                        .or_default()
+                        .push(record);
                 }
                 readable.push(message);
             }
@@ -241,7 +244,11 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     fn of(record: &'a Record, object: &'a str, offset: usize, length: usize) -> Self {
         let outcome = &record.outcome;
-        let usage = record.attempts.iter().rev().find_map(|attempt| attempt.usage);
+        let usage = record
+            .attempts
+            .iter()
+            .rev()
+            .find_map(|attempt| attempt.usage);
         Self {
             id: &record.id,
             at: record.at,

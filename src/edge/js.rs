@@ -26,7 +26,11 @@ pub fn get_text(object: &JsValue, name: &str) -> Option<String> {
 }
 
 /// Calls a method and awaits what it returns.
-pub async fn call(object: &JsValue, method: &str, arguments: &[JsValue]) -> Result<JsValue, Thrown> {
+pub async fn call(
+    object: &JsValue,
+    method: &str,
+    arguments: &[JsValue],
+) -> Result<JsValue, Thrown> {
     let function: Function = get(object, method)
         .dyn_into()
         .map_err(|_| Thrown(JsValue::from_str("no such method")))?;

@@ -36,7 +36,10 @@ pub async fn list(env: &Env, prefix: &str) -> Result<Vec<String>, Thrown> {
     let options = js::object(&[("prefix", prefix.into()), ("limit", LIST_MAX.into())]);
     let page = js::call(&binding(env), "list", &[options.into()]).await?;
     let keys = Array::from(&js::get(&page, "keys"));
-    Ok(keys.iter().filter_map(|key| js::get_text(&key, "name")).collect())
+    Ok(keys
+        .iter()
+        .filter_map(|key| js::get_text(&key, "name"))
+        .collect())
 }
 
 fn binding(env: &Env) -> JsValue {

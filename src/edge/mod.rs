@@ -97,7 +97,11 @@ impl Edge {
 
     async fn healthz(&self) -> Response {
         let problems = self.entries.problems().await;
-        let status = if problems.is_ok() { "ok" } else { "config_unreadable" };
+        let status = if problems.is_ok() {
+            "ok"
+        } else {
+            "config_unreadable"
+        };
         respond::json(
             200,
             &serde_json::json!({
@@ -111,10 +115,12 @@ impl Edge {
 
     async fn models(&self) -> Answered {
         let terms = self.caller().await?;
-        let names = self.entries.route_names().await.map_err(|Unreadable| unreadable())?;
-        let model = |name: &String| {
-            serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "waypost" })
-        };
+        let names = self
+            .entries
+            .route_names()
+            .await
+            .map_err(|Unreadable| unreadable())?;
+        let model = |name: &String| serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "waypost" });
         let allowed = names.iter().filter(|name| terms.may_use(name));
         let data: Vec<_> = allowed.map(model).collect();
         let list = serde_json::json!({ "object": "list", "data": data });
@@ -146,7 +152,8 @@ impl Edge {
                     ..Traits::default()
                 });
                 let ClientError { status, code, .. } = &refusal.error;
-                let record = Record::rejected(id.clone(), now, refusal.route, traits, *status, code);
+                let record =
+                    Record::rejected(id.clone(), now, refusal.route, traits, *status, code);
                 journal::append(&record, &self.env, self.entries.context());
                 let headers = vec![("x-waypost-id", id)];
                 Ok(respond::error(dialect, &refusal.error, headers))
@@ -162,9 +169,12 @@ impl Edge {
         terms: &KeyTerms,
         mut caller: Caller,
     ) -> Result<Order, Refusal> {
-        let body = body(&self.request, BODY_BYTES_MAX).await.map_err(Refusal::from)?;
+        let body = body(&self.request, BODY_BYTES_MAX)
+            .await
+            .map_err(Refusal::from)?;
         let outline = outline(dialect, &body).map_err(Refusal::from)?;
-        let name = header(&self.request, "x-waypost-route").unwrap_or_else(|| outline.model.clone());
+        let name =
+            header(&self.request, "x-waypost-route").unwrap_or_else(|| outline.model.clone());
         let refused = |error: ClientError, caller: Caller| Refusal {
             error,
             route: name.chars().take(MODEL_BYTES_MAX).collect(),
@@ -211,7 +221,10 @@ impl Edge {
         if name.len() > MODEL_BYTES_MAX {
             let expected = format!("at most {MODEL_BYTES_MAX} bytes");
             let field = "model".to_owned();
-            return Err(ClientError::from(&RequestError::Invalid { field, expected }));
+            return Err(ClientError::from(&RequestError::Invalid {
+                field,
+                expected,
+            }));
         }
         let names: &[&str] = if name == "auto" { &AUTO } else { &[name] };
         for name in names {
@@ -224,12 +237,27 @@ impl Edge {
         }
         let known = self.known_names(terms).await;
         let name = name.to_owned();
-        Err(ClientError::from(&RequestError::UnknownRoute { name, known }))
+        Err(ClientError::from(&RequestError::UnknownRoute {
+            name,
+            known,
+        }))
     }
 
-    async fn look_up(&self, name: &str, terms: &KeyTerms) -> Result<Option<FoundRoute>, ClientError> {
-        let found = self.entries.route(name).await.map_err(|Unreadable| unreadable())?;
-        let catalogue = self.entries.catalogue().await.map_err(|Unreadable| unreadable())?;
+    async fn look_up(
+        &self,
+        name: &str,
+        terms: &KeyTerms,
+    ) -> Result<Option<FoundRoute>, ClientError> {
+        let found = self
+            .entries
+            .route(name)
+            .await
+            .map_err(|Unreadable| unreadable())?;
+        let catalogue = self
+            .entries
+            .catalogue()
+            .await
+            .map_err(|Unreadable| unreadable())?;
         let Found {
             value, problems, ..
         } = found;
@@ -254,12 +282,22 @@ impl Edge {
     }
 
     /// A name of the form `provider/model`.
-    async fn direct(&self, name: &str, terms: &KeyTerms) -> Result<Option<FoundRoute>, ClientError> {
+    async fn direct(
+        &self,
+        name: &str,
+        terms: &KeyTerms,
+    ) -> Result<Option<FoundRoute>, ClientError> {
         let Some((provider, model)) = name.split_once('/') else {
             return Ok(None);
         };
-        let found = self.entries.catalogue().await.map_err(|Unreadable| unreadable())?;
-        let catalogue = found.value.unwrap_or_else(|| Arc::new(Catalogue::default()));
+        let found = self
+            .entries
+            .catalogue()
+            .await
+            .map_err(|Unreadable| unreadable())?;
+        let catalogue = found
+            .value
+            .unwrap_or_else(|| Arc::new(Catalogue::default()));
         let Some(provider) = catalogue.provider(provider).filter(|_| !model.is_empty()) else {
             return Ok(None);
         };
@@ -288,7 +326,8 @@ impl Edge {
             .take(NAMES_SHOWN_MAX)
             .collect();
         if allowed.is_empty() {
-            return "there are no routes yet: put one with `wrangler kv key put route:<name>`".to_owned();
+            return "there are no routes yet: put one with `wrangler kv key put route:<name>`"
+                .to_owned();
         }
         format!("known names: {}", allowed.join(", "))
     }

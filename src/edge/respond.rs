@@ -29,7 +29,11 @@ pub fn json(status: u16, body: &impl serde::Serialize) -> Response {
     serde_json::to_vec(body).map_or_else(|_| bug(), |bytes| whole(&head, &bytes))
 }
 
-pub fn error(dialect: Dialect, error: &ClientError, headers: Vec<(&'static str, String)>) -> Response {
+pub fn error(
+    dialect: Dialect,
+    error: &ClientError,
+    headers: Vec<(&'static str, String)>,
+) -> Response {
     let head = ResponseHead {
         status: error.status,
         content_type: "application/json",

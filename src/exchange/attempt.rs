@@ -4,9 +4,7 @@
 //! whole events at a time, so that a client of the same dialect gets them unchanged. It judges the answer (cut,
 //! empty, too large) and says what it waits for. It decides nothing about other targets or the client.
 
-use crate::chat::{
-    Answer, AttemptFailure, Event, FinishReason, ProviderError, Usage,
-};
+use crate::chat::{Answer, AttemptFailure, Event, FinishReason, ProviderError, Usage};
 use crate::config::Target;
 use crate::dialects::{Dialect, StreamDecoder, StreamFault, parse_answer, parse_error};
 use crate::journal::{AttemptRecord, CountedUsage};
@@ -81,7 +79,9 @@ pub(super) enum Waiting {
     FirstToken,
     More,
     /// The answer has finished; only the end marker or usage may follow.
-    EndMarker { since: UnixMillis },
+    EndMarker {
+        since: UnixMillis,
+    },
 }
 
 /// A piece of a stream: what it means, and the bytes that said so.
@@ -182,8 +182,15 @@ impl Attempt {
             // Where a stream was asked for, this is an error in a 200, or a provider that does not stream.
             self.reading = Reading::Whole(Vec::new());
         } else {
-            let expected = if self.is_streaming { "an event stream" } else { "a JSON body" };
-            return Err((AttemptFailure::Malformed { expected }, ProviderError::default()));
+            let expected = if self.is_streaming {
+                "an event stream"
+            } else {
+                "a JSON body"
+            };
+            return Err((
+                AttemptFailure::Malformed { expected },
+                ProviderError::default(),
+            ));
         }
         Ok(())
     }
@@ -191,7 +198,9 @@ impl Attempt {
     /// Takes the next bytes. What was heard before a failure is returned with it.
     pub fn chunk(&mut self, bytes: &[u8], now: UnixMillis) -> (Heard, Result<(), Failed>) {
         self.heard_at = now;
-        self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.bytes = self
+            .bytes
+            .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let mut heard = Heard::default();
         let result = match &mut self.reading {
             Reading::Stream { .. } => self.stream_bytes(bytes, &mut heard),
@@ -231,7 +240,14 @@ impl Attempt {
                 sse.finish(&mut events);
                 let mut heard = Heard::default();
                 let is_silent = self.first_token_at.is_none();
-                let read = decode(&mut decoder, &events, &mut raw, &mut self.garbled, &mut heard, is_silent);
+                let read = decode(
+                    &mut decoder,
+                    &events,
+                    &mut raw,
+                    &mut self.garbled,
+                    &mut heard,
+                    is_silent,
+                );
                 self.note(&heard, now);
                 read?;
                 if !heard.raw.is_empty() {
@@ -284,7 +300,11 @@ impl Attempt {
         self.finish = answer.finish;
         self.usage = answer.usage;
         self.answer_bytes = count_bytes(&[&answer.text, &answer.reasoning])
-            + answer.calls.iter().map(|call| count_bytes(&[&call.arguments])).sum::<u64>();
+            + answer
+                .calls
+                .iter()
+                .map(|call| count_bytes(&[&call.arguments]))
+                .sum::<u64>();
         Ok(Ended::Whole {
             answer: Box::new(answer),
             body,
@@ -340,7 +360,10 @@ impl Attempt {
 
     /// Tokens as the provider counted them, else as estimated; none before there was an answer.
     pub fn usage(&self) -> Option<CountedUsage> {
-        if let Some(tokens) = self.usage.filter(|usage| usage.answer.0 > 0 || self.finish.is_some()) {
+        if let Some(tokens) = self
+            .usage
+            .filter(|usage| usage.answer.0 > 0 || self.finish.is_some())
+        {
             return Some(CountedUsage {
                 tokens,
                 is_estimated: false,
@@ -364,12 +387,18 @@ impl Attempt {
             answer,
             ..
         } = self.usage()?.tokens;
-        target.terms.price.map(|price| price.cost(prompt, cached, answer))
+        target
+            .terms
+            .price
+            .map(|price| price.cost(prompt, cached, answer))
     }
 
     pub fn record(&self, target: &Target, began_at: UnixMillis, now: UnixMillis) -> AttemptRecord {
         let since = |at: UnixMillis| at.since(began_at);
-        let failure = self.result.as_ref().and_then(|result| result.as_ref().err());
+        let failure = self
+            .result
+            .as_ref()
+            .and_then(|result| result.as_ref().err());
         let outcome = match &self.result {
             Some(Ok(())) => "ok",
             Some(Err(failure)) => failure.code(),

@@ -60,7 +60,11 @@ pub(super) fn call(
         Auth::Query { name, .. } => Some(CredentialPlace::Query(name.clone())),
     };
     Ok(Call {
-        url: format!("{}{}", api_root(&target.provider.base_url, dialect), outgoing.path),
+        url: format!(
+            "{}{}",
+            api_root(&target.provider.base_url, dialect),
+            outgoing.path
+        ),
         headers: outgoing.headers,
         body: outgoing.body,
         credential: place

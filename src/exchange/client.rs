@@ -2,7 +2,8 @@
 
 use crate::chat::{Answer, AttemptFailure, Collector, Event, ProviderError};
 use crate::dialects::{
-    ClientError, Dialect, StreamEncoder, encode_answer, encode_error, encode_error_event,
+    ClientError, Dialect, StreamEncoder, encode_answer, encode_end, encode_error,
+    encode_error_event,
 };
 use crate::units::{Millis, UnixMillis};
 
@@ -90,16 +91,14 @@ impl Client {
     /// The end of a whole answer that came as a stream: the end marker if the provider left it out, or all of it.
     pub fn close(&mut self) -> Option<Vec<u8>> {
         match std::mem::replace(&mut self.sink, Sink::Undecided) {
-            Sink::Collect(collector) => {
-                Some(encode_answer(self.dialect, &collector.finish(), self.created))
-            }
-            Sink::Relay | Sink::Undecided if !self.is_streaming || self.has_ended => None,
-            Sink::Relay | Sink::Undecided => {
-                let mut bytes = Vec::new();
-                StreamEncoder::new(self.dialect, self.created, false).push(&Event::End, &mut bytes);
-                Some(bytes)
-            }
-            Sink::Encode(_) if self.has_ended => None,
+            Sink::Collect(collector) => Some(encode_answer(
+                self.dialect,
+                &collector.finish(),
+                self.created,
+            )),
+            Sink::Undecided => None,
+            Sink::Relay | Sink::Encode(_) if self.has_ended => None,
+            Sink::Relay => Some(encode_end(self.dialect)),
             Sink::Encode(mut encoder) => {
                 let mut bytes = Vec::new();
                 encoder.push(&Event::End, &mut bytes);
@@ -134,6 +133,7 @@ pub(super) fn failure(
     failures: &[&AttemptFailure],
     reasons: &[String],
     last: Option<&Failed>,
+    has_begun: bool,
 ) -> ClientError {
     if let Some((failure, words)) = last
         && let Some(error) = callers_own(failure, words)
@@ -148,18 +148,32 @@ pub(super) fn failure(
     } else if all(|failure| {
         matches!(
             failure,
-            AttemptFailure::RateLimited { .. } | AttemptFailure::ServerError { status: 503 | 529, .. }
+            AttemptFailure::RateLimited { .. }
+                | AttemptFailure::ServerError {
+                    status: 503 | 529,
+                    ..
+                }
         )
     }) {
         503
     } else {
         502
     };
-    let retry_after: Option<Millis> = failures.iter().filter_map(|failure| failure.retry_after()).min();
+    let retry_after: Option<Millis> = failures
+        .iter()
+        .filter_map(|failure| failure.retry_after())
+        .min();
+    let what = if has_begun {
+        "the answer broke off"
+    } else {
+        "no target could answer"
+    };
     ClientError {
         status,
-        code: last.map_or("upstream_failed", |(failure, _)| failure.code()).to_owned(),
-        message: format!("no target could answer: {}", reasons.join("; ")),
+        code: last
+            .map_or("upstream_failed", |(failure, _)| failure.code())
+            .to_owned(),
+        message: format!("{what}: {}", reasons.join("; ")),
         param: None,
         retry_after,
     }
@@ -176,7 +190,10 @@ fn callers_own(failure: &AttemptFailure, words: &ProviderError) -> Option<Client
     let code = match failure {
         AttemptFailure::ContextTooLong => "context_length_exceeded".to_owned(),
         AttemptFailure::ContentFiltered => "content_filter".to_owned(),
-        _ => words.kind.clone().unwrap_or_else(|| failure.code().to_owned()),
+        _ => words
+            .kind
+            .clone()
+            .unwrap_or_else(|| failure.code().to_owned()),
     };
     let message = if words.message.is_empty() {
         failure.to_string()

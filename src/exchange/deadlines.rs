@@ -57,7 +57,11 @@ pub(super) fn next_due(attempt: &Attempt, deadlines: &Deadlines) -> (UnixMillis,
             let first_token = deadlines.first_token.unwrap_or(FIRST_TOKEN_DEFAULT);
             let by_token = fail(attempt.sent_at, Phase::FirstToken, first_token);
             let by_silence = fail(attempt.heard_at, Phase::NextEvent, idle);
-            if by_token.0 <= by_silence.0 { by_token } else { by_silence }
+            if by_token.0 <= by_silence.0 {
+                by_token
+            } else {
+                by_silence
+            }
         }
         Waiting::More => fail(attempt.heard_at, Phase::NextEvent, idle),
         Waiting::EndMarker { since } => (since + FINISH_GRACE, Due::Complete),

@@ -61,12 +61,23 @@ pub struct ProviderHead {
 /// What happened. Attempts are numbered from 0 in the order of their `Send`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    Head { attempt: usize, head: ProviderHead },
-    Chunk { attempt: usize, bytes: Vec<u8> },
+    Head {
+        attempt: usize,
+        head: ProviderHead,
+    },
+    Chunk {
+        attempt: usize,
+        bytes: Vec<u8>,
+    },
     /// The provider's body ended without an error. That says nothing about the answer.
-    End { attempt: usize },
+    End {
+        attempt: usize,
+    },
     /// The call could not be made, or broke.
-    Failed { attempt: usize, failure: AttemptFailure },
+    Failed {
+        attempt: usize,
+        failure: AttemptFailure,
+    },
     /// A time asked for with `WakeAt` has come; too early or too often does no harm.
     Tick,
     /// The client has taken all that was emitted, after it had kept us from reading on. The provider was not
@@ -149,7 +160,9 @@ impl Exchange {
             return outputs;
         }
         match input {
-            Input::Head { attempt, head } => self.on_head(attempt, &head, health, now, &mut outputs),
+            Input::Head { attempt, head } => {
+                self.on_head(attempt, &head, health, now, &mut outputs)
+            }
             Input::Chunk { attempt, bytes } => {
                 self.on_chunk(attempt, &bytes, health, now, &mut outputs);
             }
@@ -278,7 +291,8 @@ impl Exchange {
 
     fn whole_body(&self, attempt: usize, answer: &Answer, body: Vec<u8>) -> Vec<u8> {
         let provider = self.attempts.get(attempt).map(|running| running.dialect);
-        self.client.whole(provider.unwrap_or(self.order.client), answer, body)
+        self.client
+            .whole(provider.unwrap_or(self.order.client), answer, body)
     }
 
     /// A stream is whole.
@@ -344,7 +358,13 @@ impl Exchange {
             if self.live(attempt).is_some() {
                 outputs.push(Output::Cancel { attempt });
                 let failure = AttemptFailure::DeadlinePassed { phase, waited };
-                self.fail(attempt, (failure, ProviderError::default()), health, now, outputs);
+                self.fail(
+                    attempt,
+                    (failure, ProviderError::default()),
+                    health,
+                    now,
+                    outputs,
+                );
             }
         }
     }
@@ -352,7 +372,10 @@ impl Exchange {
     /// What a broken connection means: an unsuccessful status was the answer, however its body ended; an answer
     /// that had finished is whole.
     fn broken(&mut self, attempt: usize, failure: AttemptFailure) -> Failed {
-        let known = self.attempts.get(attempt).filter(|attempt| attempt.is_refusal());
+        let known = self
+            .attempts
+            .get(attempt)
+            .filter(|attempt| attempt.is_refusal());
         known.map_or((failure, ProviderError::default()), Attempt::refused)
     }
 
@@ -392,7 +415,10 @@ impl Exchange {
         // A finished answer stays one, whatever became of its connection.
         let is_whole = self.winner == Some(attempt)
             && matches!(failed.0, AttemptFailure::Unreachable)
-            && self.attempts.get(attempt).is_some_and(|running| running.judge_stream().is_ok());
+            && self
+                .attempts
+                .get(attempt)
+                .is_some_and(|running| running.judge_stream().is_ok());
         if is_whole {
             self.complete(attempt, health, now, outputs);
             return;
@@ -400,7 +426,9 @@ impl Exchange {
         let (failure, _) = &failed;
         let failure = match (self.attempts.get_mut(attempt), failure) {
             // It broke after it had begun to answer.
-            (Some(running), AttemptFailure::Unreachable) if running.headers_at.is_some() => running.cut(),
+            (Some(running), AttemptFailure::Unreachable) if running.headers_at.is_some() => {
+                running.cut()
+            }
             _ => failure.clone(),
         };
         if let Some(running) = self.attempts.get_mut(attempt) {
@@ -420,7 +448,13 @@ impl Exchange {
         if self.winner == Some(attempt) {
             let error = self.failure_for_client();
             outputs.push(Output::Emit(self.client.break_off(&error)));
-            self.finish(Ending::Cut, 200, Some(failure.code().to_owned()), now, outputs);
+            self.finish(
+                Ending::Cut,
+                200,
+                Some(failure.code().to_owned()),
+                now,
+                outputs,
+            );
         } else if is_key_at_fault && self.retry_with_another_key(attempt, health, now, outputs) {
         } else if failure.may_another_help() {
             self.try_next(health, now, outputs);
@@ -448,8 +482,12 @@ impl Exchange {
                 | AttemptFailure::RateLimited { .. }
                 | AttemptFailure::PaymentRequired
         );
-        let secret = self.attempts.get(attempt).and_then(|running| running.secret.as_ref());
-        let (Some(target), Some(secret), true) = (self.target_of(attempt), secret, is_about_key) else {
+        let secret = self
+            .attempts
+            .get(attempt)
+            .and_then(|running| running.secret.as_ref());
+        let (Some(target), Some(secret), true) = (self.target_of(attempt), secret, is_about_key)
+        else {
             return false;
         };
         let pool = target.provider.auth.secrets();
@@ -457,7 +495,8 @@ impl Exchange {
             return false;
         }
         health.rest_key(secret, failure, now);
-        pool.iter().any(|secret| !health.is_key_resting(secret, now))
+        pool.iter()
+            .any(|secret| !health.is_key_resting(secret, now))
     }
 
     fn retry_with_another_key(
@@ -501,7 +540,11 @@ impl Exchange {
         let traits = &self.order.traits;
         let is_streaming = traits.is_streaming
             || (traits.unportable.is_none() && deadlines::need_stream(&self.order.route.deadlines));
-        let draw = self.order.seed.value.wrapping_add(u64::try_from(number).unwrap_or_default());
+        let draw = self
+            .order
+            .seed
+            .value
+            .wrapping_add(u64::try_from(number).unwrap_or_default());
         let secret = call::choose_secret(target, health, draw, now);
         let mut attempt = Attempt::new(
             place,
@@ -511,7 +554,13 @@ impl Exchange {
             traits.prompt_tokens,
             now,
         );
-        let call = call::call(self.order.client, &self.order.body, target, is_streaming, secret);
+        let call = call::call(
+            self.order.client,
+            &self.order.body,
+            target,
+            is_streaming,
+            secret,
+        );
         match call {
             Ok(call) => {
                 health.observe(&target.health_key(), &Observation::Sent, now);
@@ -552,7 +601,13 @@ impl Exchange {
         outputs.push(Output::Respond(head));
         let body = own_words.unwrap_or_else(|| self.client.error(&error));
         outputs.push(Output::Emit(body));
-        self.finish(ending, error.status, Some(error.code), now, outputs);
+        // Our own name for it: the error's code may be the provider's words.
+        let failure = self
+            .last_failure
+            .as_ref()
+            .map(|(_, (failure, _))| failure.code());
+        let code = failure.map_or(error.code, str::to_owned);
+        self.finish(ending, error.status, Some(code), now, outputs);
     }
 
     /// The caller's own mistake, in the provider's own bytes, where the caller speaks the provider's dialect.
@@ -584,12 +639,18 @@ impl Exchange {
             .filter_map(|attempt| Some((attempt, attempt.result.as_ref()?.as_ref().err()?)))
             .collect();
         let words = |(attempt, failure): &(&Attempt, &AttemptFailure)| {
-            let id = self.order.route.targets.get(attempt.place).map(|target| target.id.as_str());
+            let id = self
+                .order
+                .route
+                .targets
+                .get(attempt.place)
+                .map(|target| target.id.as_str());
             format!("{}: {failure}", id.unwrap_or_default())
         };
         let reasons: Vec<String> = results.iter().map(words).collect();
         let failures: Vec<&AttemptFailure> = results.iter().map(|(_, failure)| *failure).collect();
-        client::failure(&failures, &reasons, self.last_failure.as_ref().map(|(_, failed)| failed))
+        let last = self.last_failure.as_ref().map(|(_, failed)| failed);
+        client::failure(&failures, &reasons, last, self.winner.is_some())
     }
 
     fn abandon(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
@@ -615,7 +676,10 @@ impl Exchange {
             headers.push(("x-waypost-target", target.id.clone()));
         }
         if self.order.config.problems > 0 {
-            headers.push(("x-waypost-config-problems", self.order.config.problems.to_string()));
+            headers.push((
+                "x-waypost-config-problems",
+                self.order.config.problems.to_string(),
+            ));
         }
         if let Some(wait) = retry_after {
             headers.push(("retry-after", wait.0.div_ceil(1_000).to_string()));
@@ -645,7 +709,12 @@ impl Exchange {
         let attempts: Vec<_> = self.attempts.iter().filter_map(record).collect();
         let cost = attempts.iter().filter_map(|attempt| attempt.cost);
         let winner = self.winner.and_then(|attempt| self.attempts.get(attempt));
-        let id = |place: &usize| self.plan.candidates.get(*place).map(|candidate| candidate.target.clone());
+        let id = |place: &usize| {
+            self.plan
+                .candidates
+                .get(*place)
+                .map(|candidate| candidate.target.clone())
+        };
         Record {
             v: VERSION,
             id: order.id.clone(),

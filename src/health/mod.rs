@@ -93,8 +93,12 @@ impl Health {
     /// Notes that a key of a pool was refused or limited.
     pub fn rest_key(&mut self, secret: &str, failure: &AttemptFailure, now: UnixMillis) {
         let rest = match failure {
-            AttemptFailure::KeyRejected { .. } | AttemptFailure::PaymentRequired => KEY_REJECTED_REST,
-            AttemptFailure::RateLimited { retry_after, .. } => retry_after.unwrap_or(KEY_LIMITED_REST),
+            AttemptFailure::KeyRejected { .. } | AttemptFailure::PaymentRequired => {
+                KEY_REJECTED_REST
+            }
+            AttemptFailure::RateLimited { retry_after, .. } => {
+                retry_after.unwrap_or(KEY_LIMITED_REST)
+            }
             _ => return,
         };
         if self.keys.len() >= ENTRIES_MAX {

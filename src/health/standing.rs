@@ -35,8 +35,12 @@ const RAMP: u32 = 8;
 pub enum Admission {
     Admitted,
     /// Admitted again after an ejection, with this share of its weight, above 0 and below 1.
-    Recovering { share: f64 },
-    Ejected { until: UnixMillis },
+    Recovering {
+        share: f64,
+    },
+    Ejected {
+        until: UnixMillis,
+    },
 }
 
 /// One target as this isolate knows it.
@@ -137,9 +141,12 @@ impl Standing {
             until: (now + rest(count)).max(asked.unwrap_or_default()),
             count,
         };
-        let is_low = self.digest.attempts >= ATTEMPTS_MIN && self.digest.p_success() < P_SUCCESS_MIN;
+        let is_low =
+            self.digest.attempts >= ATTEMPTS_MIN && self.digest.p_success() < P_SUCCESS_MIN;
         self.state = match self.state {
-            State::Admitted if self.failures_in_row >= FAILURES_IN_ROW || is_low || asked.is_some() => {
+            State::Admitted
+                if self.failures_in_row >= FAILURES_IN_ROW || is_low || asked.is_some() =>
+            {
                 eject(1)
             }
             State::Admitted => State::Admitted,

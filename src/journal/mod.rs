@@ -90,7 +90,11 @@ pub struct AttemptRecord {
     pub garbled: u32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usage: Option<CountedUsage>,
-    #[serde(skip_serializing_if = "Option::is_none", default, rename = "cost_micro_usd")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        rename = "cost_micro_usd"
+    )]
     pub cost: Option<MicroUsd>,
 }
 
@@ -185,7 +189,9 @@ impl Record {
         let mut trimmed = self.clone();
         if let Some(decision) = &mut trimmed.decision {
             decision.is_trimmed = true;
-            decision.candidates.retain(|candidate| candidate.excluded.is_none());
+            decision
+                .candidates
+                .retain(|candidate| candidate.excluded.is_none());
         }
         if let Some(line) = fits(&trimmed) {
             return Some(line);

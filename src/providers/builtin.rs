@@ -58,13 +58,29 @@ pub const PROVIDERS: &[ProviderRow] = &[
         auth: AuthRow::Header("x-api-key", "ANTHROPIC_API_KEY"),
     },
     compatible("cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    compatible("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-    compatible("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    compatible(
+        "deepseek",
+        "https://api.deepseek.com/v1",
+        "DEEPSEEK_API_KEY",
+    ),
+    compatible(
+        "fireworks",
+        "https://api.fireworks.ai/inference/v1",
+        "FIREWORKS_API_KEY",
+    ),
     compatible("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     compatible("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
     compatible("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
-    compatible("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    compatible("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    compatible(
+        "openrouter",
+        "https://openrouter.ai/api/v1",
+        "OPENROUTER_API_KEY",
+    ),
+    compatible(
+        "together",
+        "https://api.together.xyz/v1",
+        "TOGETHER_API_KEY",
+    ),
     compatible("xai", "https://api.x.ai/v1", "XAI_API_KEY"),
 ];
 

@@ -265,9 +265,9 @@ fn choice<'a>(request: &'a Request<'a>) -> Option<WireChoice<'a>> {
     if request.tools.is_empty() {
         return None;
     }
-    let disable = (request.parallel_tool_calls == Some(false)).then_some(true);
+    let disable = request.parallel_tool_calls.map(|parallel| !parallel);
     let (kind, name) = match &request.tool_choice {
-        None if disable.is_none() => return None,
+        None if disable != Some(true) => return None,
         None | Some(ToolChoice::Auto) => ("auto", None),
         Some(ToolChoice::Never) => ("none", None),
         Some(ToolChoice::Required) => ("any", None),

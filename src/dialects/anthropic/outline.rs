@@ -126,7 +126,7 @@ impl<'a> Reader<'a> for MessagesReader {
             "temperature" | "top_p" => {
                 read::number(raw, at)?;
             }
-            _ if matches!(raw.get(), "{}" | "[]") => {}
+            "mcp_servers" if raw.get() == "[]" => {}
             _ => self.outline.unportable(at),
         }
         Ok(())

@@ -303,3 +303,149 @@ impl StreamEncoder {
         self.stage = Stage::Ended;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::super::StreamDecoder;
+    use super::*;
+    use crate::chat::Collector;
+    use crate::sse;
+    use crate::units::Tokens;
+
+    #[derive(Deserialize)]
+    struct Seen {
+        #[serde(rename = "type")]
+        kind: String,
+        index: Option<u32>,
+    }
+
+    fn written(events: &[Event]) -> Vec<sse::Event> {
+        let mut encoder = StreamEncoder::default();
+        let mut bytes = Vec::new();
+        for event in events {
+            encoder.push(event, &mut bytes);
+        }
+        let mut seen = Vec::new();
+        sse::Decoder::new().push(&bytes, &mut seen).unwrap();
+        seen
+    }
+
+    /// Whether the events are a start, blocks one after the other, and an end.
+    fn is_well_formed(events: &[sse::Event]) -> Result<(), String> {
+        let mut open = None;
+        let mut blocks = 0;
+        for (place, event) in events.iter().enumerate() {
+            let seen: Seen = serde_json::from_str(&event.data).unwrap();
+            let left = events.len() - place;
+            let is_good = seen.kind == event.name
+                && match seen.kind.as_str() {
+                    "message_start" => place == 0,
+                    "content_block_start" => {
+                        let is_next = open.is_none() && seen.index == Some(blocks);
+                        open = seen.index;
+                        is_next && place > 0
+                    }
+                    "content_block_delta" => open.is_some() && seen.index == open,
+                    "content_block_stop" => {
+                        blocks += 1;
+                        open.take().is_some_and(|open| seen.index == Some(open))
+                    }
+                    "message_delta" => open.is_none() && left == 2,
+                    "message_stop" => left == 1,
+                    _ => false,
+                };
+            if !is_good {
+                return Err(format!("event {place}: {event:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let usage = Usage {
+            prompt: Tokens(7),
+            ..Usage::default()
+        };
+        let text = || "[a{}\"]{0,2}".prop_map(String::from);
+        prop_oneof![
+            Just(Event::Start {
+                id: "id".to_owned(),
+                model: "model".to_owned()
+            }),
+            text().prop_map(Event::Text),
+            text().prop_map(Event::Reasoning),
+            (0..3_u32, text()).prop_map(|(index, id)| Event::CallStart {
+                index,
+                id,
+                name: "f".to_owned()
+            }),
+            (0..3_u32, text()).prop_map(|(index, piece)| Event::CallArguments { index, piece }),
+            Just(Event::Finish(FinishReason::Stop)),
+            Just(Event::Finish(FinishReason::ToolCalls)),
+            Just(Event::Usage(usage)),
+        ]
+    }
+
+    /// Calls whose arguments are woven into each other in any way.
+    fn woven() -> impl Strategy<Value = Vec<Event>> {
+        let order = prop::collection::vec(0..3_u32, 12..30);
+        (order, "[a-z{}]{0,9}").prop_map(|(order, word)| {
+            let arguments = format!("{{\"word\":[\"{word}\"]}}");
+            let mut rests = [arguments.as_str(); 3].map(Some);
+            let mut events = Vec::new();
+            let mut started = [false; 3];
+            for index in order.into_iter().chain([0, 1, 2].repeat(arguments.len())) {
+                let place = index as usize;
+                if !std::mem::replace(&mut started[place], true) {
+                    events.push(Event::CallStart {
+                        index,
+                        id: format!("call_{index}"),
+                        name: "f".to_owned(),
+                    });
+                } else if let Some(rest) = rests[place].take_if(|rest| !rest.is_empty()) {
+                    let (piece, rest) = rest.split_at(rest.len().min(3));
+                    rests[place] = Some(rest);
+                    events.push(Event::CallArguments {
+                        index,
+                        piece: piece.to_owned(),
+                    });
+                }
+            }
+            events.push(Event::Finish(FinishReason::ToolCalls));
+            events.push(Event::End);
+            events
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_the_blocks_are_well_formed(
+            mut events in prop::collection::vec(event(), 0..24),
+            more in prop::collection::vec(event(), 0..3),
+        ) {
+            events.push(Event::End);
+            events.extend(more);
+            prop_assert_eq!(is_well_formed(&written(&events)), Ok(()));
+        }
+
+        #[test]
+        fn woven_calls_lose_nothing(events in woven()) {
+            let seen = written(&events);
+            prop_assert_eq!(is_well_formed(&seen), Ok(()));
+            let mut again = Vec::new();
+            let mut decoder = StreamDecoder::default();
+            for event in &seen {
+                decoder.push(event, &mut again).unwrap();
+            }
+            let [one, other] = [events, again].map(|events| {
+                let mut collector = Collector::default();
+                events.into_iter().for_each(|event| collector.push(event));
+                collector.finish().calls
+            });
+            prop_assert_eq!(one, other);
+        }
+    }
+}

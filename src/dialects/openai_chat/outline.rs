@@ -290,8 +290,9 @@ impl ChatReader {
                 read::flag(raw, at)?;
             }
             "modalities" if raw.get().replace(char::is_whitespace, "") == "[\"text\"]" => {}
-            // What they say is off, or empty.
-            _ if matches!(raw.get(), "false" | "0" | "{}" | "[]") => {}
+            // Switched off, or empty. Empty options of a web search do switch it on.
+            "logprobs" | "top_logprobs" if matches!(raw.get(), "false" | "0") => {}
+            "logit_bias" | "functions" if matches!(raw.get(), "{}" | "[]") => {}
             _ => self.outline.unportable(at),
         }
         Ok(())

@@ -1,0 +1,15 @@
+//! The checks that read the fixture folders beside this file, one module per folder.
+//!
+//! `UPDATE_EXPECT=1 cargo test` rewrites what is expected; read the diff as if it were code.
+
+#[cfg(test)]
+mod suite {
+    mod config;
+    mod decide;
+    mod dialects;
+    mod exchange;
+    mod expect;
+    mod health;
+    mod layers;
+    mod sse;
+}

@@ -1,0 +1,398 @@
+//! The laws of the decision, over random routes, requests and health.
+
+use proptest::prelude::*;
+use waypost::classify::Traits;
+use waypost::config::{Catalogue, Route};
+use waypost::decide::{Exclusion, Plan, Seed, SeedSource, plan};
+use waypost::health::{Admission, View};
+use waypost::units::{MicroUsd, Tokens, UnixMillis};
+
+/// Draws that compare shares with frequencies.
+const DRAWS: u32 = 100_000;
+
+fn view() -> impl Strategy<Value = View> {
+    let admission = prop_oneof![
+        6 => Just(Admission::Admitted),
+        1 => (0.05..0.95).prop_map(|share| Admission::Recovering { share }),
+        1 => Just(Admission::Ejected { until: UnixMillis(9) }),
+    ];
+    (0.01..0.99, 0.05..20.0, 0.001..0.5, 1.0..4_000.0, admission).prop_map(
+        |(p_success, ttft_seconds, seconds_per_token, answer_tokens, admission)| View {
+            p_success,
+            ttft_seconds,
+            seconds_per_token,
+            answer_tokens,
+            admission,
+        },
+    )
+}
+
+/// One target's JSON fields, without its id.
+fn target() -> impl Strategy<Value = String> {
+    (0.01..100.0, 0.01..50.0, 0.01..50.0, 0.05..1.0).prop_map(|(weight, input, output, quality)| {
+        format!(
+            "\"provider\":\"openai\",\"model\":\"m\",\"weight\":{weight},\"quality\":{quality},\
+             \"usd_per_mtok\":{{\"in\":{input},\"out\":{output}}}"
+        )
+    })
+}
+
+/// A route of some targets with the health of each.
+fn world() -> impl Strategy<Value = (Route, Vec<View>)> {
+    let prefer = (0.0..3.0, 0.0..3.0, 0.0..3.0, 0.0..6.0, 0.0..6.0);
+    let temperature = prop_oneof![Just(0.0), 0.05..3.0];
+    (prop::collection::vec((target(), view()), 1..8), prefer, temperature).prop_map(
+        |(targets, (price, ttft, speed, quality, reliability), temperature)| {
+            let (targets, views): (Vec<String>, Vec<View>) = targets.into_iter().unzip();
+            let targets: Vec<String> = targets
+                .iter()
+                .enumerate()
+                .map(|(place, fields)| format!("{{\"id\":\"t{place}\",{fields}}}"))
+                .collect();
+            let text = format!(
+                "{{\"targets\":[{}],\"temperature\":{temperature},\"prefer\":{{\"price\":{price},\"ttft\":{ttft},\
+                 \"speed\":{speed},\"quality\":{quality},\"reliability\":{reliability}}}}}",
+                targets.join(",")
+            );
+            (route(&text), views)
+        },
+    )
+}
+
+fn route(text: &str) -> Route {
+    Route::parse("r", text, &Catalogue::default())
+        .unwrap()
+        .value
+}
+
+fn traits() -> Traits {
+    Traits {
+        prompt_tokens: Tokens(1_000),
+        ..Traits::default()
+    }
+}
+
+fn names(plan: &Plan) -> Vec<String> {
+    plan.order
+        .iter()
+        .map(|place| plan.candidates[*place].target.clone())
+        .collect()
+}
+
+fn first(plan: &Plan) -> &str {
+    &plan.candidates[plan.order[0]].target
+}
+
+proptest! {
+    #[test]
+    fn same_inputs_give_the_same_plan((route, views) in world(), seed: u64) {
+        let again = plan(&traits(), &route, &views, seed);
+        prop_assert_eq!(plan(&traits(), &route, &views, seed), again);
+    }
+
+    #[test]
+    fn plan_holds_every_target_once_and_shares_sum_to_one((route, views) in world(), seed: u64) {
+        let plan = plan(&traits(), &route, &views, seed);
+        let mut places = plan.order.clone();
+        places.sort_unstable();
+        prop_assert_eq!(places, (0..route.targets.len()).collect::<Vec<_>>());
+        let sum: f64 = plan.candidates.iter().map(|candidate| candidate.share).sum();
+        prop_assert!((sum - 1.0).abs() < 1e-9, "shares sum to {}", sum);
+    }
+
+    #[test]
+    fn ejected_targets_come_last_and_have_no_share((route, views) in world(), seed: u64) {
+        let plan = plan(&traits(), &route, &views, seed);
+        let is_ejected = |place: &usize| plan.candidates[*place].excluded == Some(Exclusion::Ejected);
+        let tail = plan.order.iter().skip_while(|place| !is_ejected(place));
+        prop_assert!(tail.clone().all(is_ejected));
+        prop_assert!(tail.clone().all(|place| plan.candidates[*place].share == 0.0));
+        let is_down = |view: &View| matches!(view.admission, Admission::Ejected { .. });
+        prop_assert_eq!(tail.count() == 0, views.iter().all(is_down) || !views.iter().any(is_down));
+    }
+
+    /// A power of two changes no bit of a price's mantissa, so that even ties stay ties.
+    #[test]
+    fn another_currency_changes_no_plan((route, views) in world(), seed: u64, exponent in -8_i32..8) {
+        let factor = f64::from(exponent).exp2();
+        let mut other = route.clone();
+        for target in &mut other.targets {
+            if let Some(price) = &mut target.terms.price {
+                price.input *= factor;
+                price.output *= factor;
+            }
+        }
+        let (here, there) = (plan(&traits(), &route, &views, seed), plan(&traits(), &other, &views, seed));
+        prop_assert_eq!(names(&here), names(&there));
+    }
+
+    #[test]
+    fn raising_a_cost_never_raises_a_rank((route, views) in world(), seed: u64, chosen: prop::sample::Index) {
+        let place = chosen.index(route.targets.len());
+        let rank = |plan: &Plan| plan.order.iter().position(|other| *other == place).unwrap();
+        let before = rank(&plan(&traits(), &route, &views, seed));
+        let mut dearer = route.clone();
+        if let Some(price) = &mut dearer.targets[place].terms.price {
+            price.input *= 3.0;
+            price.output *= 3.0;
+        }
+        prop_assert!(rank(&plan(&traits(), &dearer, &views, seed)) >= before);
+    }
+
+    #[test]
+    fn adding_a_candidate_never_swaps_two_others((route, views) in world(), seed: u64) {
+        let is_up = |view: &View| !matches!(view.admission, Admission::Ejected { .. });
+        // Health that was ignored for want of anyone else is heeded once there is someone.
+        prop_assume!(views.iter().take(views.len() - 1).any(is_up));
+        let mut fewer = route.clone();
+        let added = fewer.targets.pop().unwrap().id;
+        prop_assume!(!fewer.targets.is_empty());
+        let without = names(&plan(&traits(), &fewer, &views, seed));
+        let mut with = names(&plan(&traits(), &route, &views, seed));
+        with.retain(|name| *name != added);
+        prop_assert_eq!(without, with);
+    }
+
+    #[test]
+    fn decision_survives_a_record((route, views) in world(), seed: u64) {
+        let plan = plan(&traits(), &route, &views, seed);
+        let text = serde_json::to_string(&plan.candidates).unwrap();
+        let read: Vec<waypost::decide::Candidate> = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(plan.candidates, read);
+    }
+}
+
+#[test]
+fn shares_match_how_often_each_comes_first() {
+    let text = r#"{"targets":[
+        {"id":"a","provider":"openai","model":"m","weight":6,"usd_per_mtok":{"in":1,"out":2}},
+        {"id":"b","provider":"openai","model":"m","weight":3,"usd_per_mtok":{"in":2,"out":9}},
+        {"id":"c","provider":"openai","model":"m","weight":1,"usd_per_mtok":{"in":0.1,"out":0.2}},
+        {"id":"d","provider":"openai","model":"m","weight":2,"usd_per_mtok":{"in":3,"out":3}}
+    ],"prefer":{"price":1},"temperature":0.8}"#;
+    let route = route(text);
+    let mut views = vec![View::default(); 4];
+    views[3].admission = Admission::Recovering { share: 0.25 };
+    let mut firsts = [0_u32; 4];
+    for seed in 0..DRAWS {
+        let order = plan(&traits(), &route, &views, u64::from(seed)).order;
+        firsts[order[0]] += 1;
+    }
+    let shares = plan(&traits(), &route, &views, 0).candidates;
+    for (candidate, count) in shares.iter().zip(firsts) {
+        let (p, n) = (candidate.share, f64::from(DRAWS));
+        let error = (p * (1.0 - p) / n).sqrt();
+        let seen = f64::from(count) / n;
+        assert!(
+            (seen - p).abs() < 3.0 * error,
+            "{}: share {p}, seen {seen}",
+            candidate.target
+        );
+    }
+}
+
+#[test]
+fn weights_alone_are_a_weighted_split() {
+    let text = r#"{"targets":[
+        {"id":"a","provider":"openai","model":"m","weight":90},
+        {"id":"b","provider":"openai","model":"m","weight":10}]}"#;
+    let plan = plan(&traits(), &route(text), &[View::default(); 2], 1);
+    let shares: Vec<f64> = plan
+        .candidates
+        .iter()
+        .map(|candidate| candidate.share)
+        .collect();
+    assert!(
+        (shares[0] - 0.9).abs() < 1e-12 && (shares[1] - 0.1).abs() < 1e-12,
+        "{shares:?}"
+    );
+}
+
+#[test]
+fn price_two_alone_is_inverse_square_price() {
+    let text = r#"{"targets":[
+        {"id":"a","provider":"openai","model":"m","usd_per_mtok":{"in":1,"out":1}},
+        {"id":"b","provider":"openai","model":"m","usd_per_mtok":{"in":3,"out":3}}],"prefer":{"price":2}}"#;
+    let plan = plan(&traits(), &route(text), &[View::default(); 2], 1);
+    assert!((plan.candidates[0].share - 0.9).abs() < 1e-12);
+}
+
+#[test]
+fn descending_weights_at_temperature_zero_are_strict_priority() {
+    let text = r#"{"targets":[
+        {"id":"last","provider":"openai","model":"m","weight":1},
+        {"id":"first","provider":"openai","model":"m","weight":3},
+        {"id":"second","provider":"openai","model":"m","weight":2}],"temperature":0}"#;
+    for seed in 0..100 {
+        let plan = plan(&traits(), &route(text), &[View::default(); 3], seed);
+        assert_eq!(names(&plan), ["first", "second", "last"]);
+        assert!((plan.propensity() - 1.0).abs() < f64::EPSILON);
+    }
+}
+
+#[test]
+fn equals_at_temperature_zero_share_evenly() {
+    let text = r#"{"targets":[
+        {"id":"a","provider":"openai","model":"m"},
+        {"id":"b","provider":"openai","model":"m"}],"temperature":0}"#;
+    let route = route(text);
+    let firsts = (0..1_000)
+        .filter(|seed| first(&plan(&traits(), &route, &[View::default(); 2], *seed)) == "a")
+        .count();
+    assert!((400..600).contains(&firsts), "{firsts} of 1000");
+    assert!(
+        (plan(&traits(), &route, &[View::default(); 2], 1).propensity() - 0.5).abs() < f64::EPSILON
+    );
+}
+
+#[test]
+fn removing_a_target_moves_only_its_own_sessions() {
+    let targets: Vec<String> = (0..10)
+        .map(|place| format!("{{\"id\":\"t{place}\",\"provider\":\"openai\",\"model\":\"m\"}}"))
+        .collect();
+    let ten = route(&format!(
+        "{{\"targets\":[{}],\"sticky\":\"session\"}}",
+        targets.join(",")
+    ));
+    let mut nine = ten.clone();
+    let removed = nine.targets.remove(4).id;
+    let mut moved = 0;
+    for session in 0..2_000 {
+        let traits = Traits {
+            session: Some(format!("session {session}")),
+            ..traits()
+        };
+        let seed = Seed::of(&ten, &traits, 1);
+        assert_eq!(seed.source, SeedSource::Session);
+        let before = plan(&traits, &ten, &[View::default(); 10], seed.value);
+        let after = plan(&traits, &nine, &[View::default(); 9], seed.value);
+        if first(&before) == removed {
+            moved += 1;
+        } else {
+            assert_eq!(first(&before), first(&after));
+        }
+    }
+    assert!(
+        (120..280).contains(&moved),
+        "{moved} of 2000 sessions were the removed target's"
+    );
+}
+
+#[test]
+fn health_is_ignored_when_it_would_leave_nobody() {
+    let text = r#"{"targets":[
+        {"id":"a","provider":"openai","model":"m","weight":2},
+        {"id":"b","provider":"openai","model":"m","weight":1}],"temperature":0}"#;
+    let down = View {
+        admission: Admission::Ejected {
+            until: UnixMillis(9),
+        },
+        ..View::default()
+    };
+    let plan = plan(&traits(), &route(text), &[down; 2], 1);
+    assert_eq!(names(&plan), ["a", "b"]);
+    assert_eq!(plan.candidates[0].excluded, None);
+}
+
+/// Each reason to drop a target, from a request that has it and one that has not.
+#[test]
+fn every_exclusion_has_its_reason() {
+    let text = r#"{"targets":[
+        {"id":"bare","provider":"openai","model":"m","can":[],"context_tokens":2000,"usd_per_mtok":{"in":1,"out":1}},
+        {"id":"other","provider":"anthropic","model":"m","region":"EU","private":true}],
+        "limits":{"cost_usd_max":0.002},
+        "rules":[
+            {"name":"gold","when":{"tags":"gold"},"only":["other"]},
+            {"when":{"country":["DE"]},"require":{"region":"eu"}},
+            {"when":{"headers":{"X-Tier":"free"}},"avoid":["bare"]},
+            {"when":{"prompt_tokens":{"gt":1500,"lt":1600}},"require":{"private":true}},
+            {"when":{"team":{"not":"ours"},"key":"guest"},"require":{"provider":"anthropic"}}
+        ]}"#;
+    let route = route(text);
+    let excluded = |change: &dyn Fn(&mut Traits)| {
+        let mut traits = traits();
+        change(&mut traits);
+        let plan = plan(&traits, &route, &[View::default(); 2], 1);
+        plan.candidates[0]
+            .excluded
+            .as_ref()
+            .map(ToString::to_string)
+    };
+    let rule = |name: &str| Some(format!("excluded by rule `{name}`"));
+    assert_eq!(excluded(&|_| {}), None);
+    assert_eq!(
+        excluded(&|traits| traits.has_tools = true),
+        Some("lacks tools".to_owned())
+    );
+    assert_eq!(
+        excluded(&|traits| traits.has_images = true),
+        Some("lacks images".to_owned())
+    );
+    assert_eq!(
+        excluded(&|traits| traits.has_json_schema = true),
+        Some("lacks json_schema".to_owned())
+    );
+    let long = Some("the prompt is longer than its context".to_owned());
+    assert_eq!(
+        excluded(&|traits| traits.prompt_tokens = Tokens(2_001)),
+        long
+    );
+    let carry = Some("its dialect cannot carry `n`".to_owned());
+    assert_eq!(
+        excluded(&|traits| traits.unportable = Some("n".to_owned())),
+        carry
+    );
+    let dear = Some("its expected cost is above the route's limit".to_owned());
+    assert_eq!(
+        excluded(&|traits| traits.prompt_tokens = Tokens(1_900)),
+        dear
+    );
+    assert_eq!(
+        excluded(&|traits| traits.tags = vec!["Gold".to_owned()]),
+        rule("gold")
+    );
+    assert_eq!(
+        excluded(&|traits| traits.country = Some("de".to_owned())),
+        rule("rules[1]")
+    );
+    let free = |traits: &mut Traits| {
+        traits
+            .headers
+            .insert("x-tier".to_owned(), "free".to_owned());
+    };
+    assert_eq!(excluded(&free), rule("rules[2]"));
+    assert_eq!(
+        excluded(&|traits| traits.prompt_tokens = Tokens(1_550)),
+        rule("rules[3]")
+    );
+    assert_eq!(
+        excluded(&|traits| traits.key = "guest".to_owned()),
+        rule("rules[4]")
+    );
+    let ours = |traits: &mut Traits| {
+        traits.key = "guest".to_owned();
+        traits.team = Some("ours".to_owned());
+    };
+    assert_eq!(excluded(&ours), None);
+}
+
+#[test]
+fn expected_cost_counts_the_answer_up_to_the_clients_limit() {
+    let text = r#"{"targets":[{"id":"a","provider":"openai","model":"m","usd_per_mtok":{"in":2,"out":10}}]}"#;
+    let cost = |limit| {
+        let traits = Traits {
+            answer_tokens_max: limit,
+            ..traits()
+        };
+        let view = View {
+            answer_tokens: 100.0,
+            ..View::default()
+        };
+        plan(&traits, &route(text), &[view], 1).candidates[0]
+            .signals
+            .cost
+    };
+    assert_eq!(cost(None), MicroUsd(3_000.0));
+    assert_eq!(cost(Some(Tokens(10))), MicroUsd(2_100.0));
+    assert_eq!(cost(Some(Tokens(1_000))), MicroUsd(3_000.0));
+}

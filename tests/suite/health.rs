@@ -1,0 +1,114 @@
+//! The laws of merging health.
+
+use proptest::prelude::*;
+use waypost::health::Digest;
+use waypost::units::{Millis, Tokens, UnixMillis};
+
+/// A digest that observed a few attempts at random times.
+fn digest() -> impl Strategy<Value = Digest> {
+    let attempt = (0_u64..600_000, any::<bool>(), 1_u64..20_000, 1_u64..2_000);
+    prop::collection::vec(attempt, 0..12).prop_map(|mut attempts| {
+        attempts.sort_unstable();
+        let mut digest = Digest::default();
+        for (at, is_good, millis, tokens) in attempts {
+            let now = UnixMillis(at);
+            if is_good {
+                digest.succeeded(
+                    Some(Millis(millis)),
+                    Some(Millis(millis * 3)),
+                    Tokens(tokens),
+                    now,
+                );
+            } else {
+                digest.failed(tokens % 2 == 0, now);
+            }
+        }
+        digest
+    })
+}
+
+/// Addition of floating-point numbers is commutative to the bit, and associative to some of the last ones.
+fn assert_near(a: &Digest, b: &Digest) -> Result<(), TestCaseError> {
+    let figures = |digest: &Digest| {
+        [
+            digest.attempts,
+            digest.successes,
+            digest.rate_limited,
+            digest.ln_ttft_seconds.sum,
+            digest.ln_ttft_seconds.weight,
+            digest.ln_seconds_per_token.sum,
+            digest.ln_seconds_per_token.weight,
+            digest.ln_answer_tokens.sum,
+            digest.ln_answer_tokens.weight,
+        ]
+    };
+    prop_assert_eq!(a.at, b.at);
+    for (left, right) in figures(a).into_iter().zip(figures(b)) {
+        let scale = left.abs().max(right.abs()).max(1.0);
+        prop_assert!(
+            (left - right).abs() <= 1e-12 * scale,
+            "{} is not {}",
+            left,
+            right
+        );
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn merging_commutes(a in digest(), b in digest()) {
+        prop_assert_eq!(a.merged(b), b.merged(a));
+    }
+
+    #[test]
+    fn merging_associates(a in digest(), b in digest(), c in digest()) {
+        assert_near(&a.merged(b).merged(c), &a.merged(b.merged(c)))?;
+    }
+
+    #[test]
+    fn merging_nothing_changes_nothing(a in digest()) {
+        prop_assert_eq!(a.merged(Digest::default()), a);
+    }
+
+    #[test]
+    fn decaying_in_two_steps_is_decaying_in_one(a in digest(), first in 0_u64..900_000, second in 0_u64..900_000) {
+        let end = a.at + Millis(first) + Millis(second);
+        assert_near(&a.decayed(a.at + Millis(first)).decayed(end), &a.decayed(end))?;
+    }
+
+    #[test]
+    fn merging_and_decaying_may_swap(a in digest(), b in digest(), wait in 0_u64..900_000) {
+        let end = a.at.max(b.at) + Millis(wait);
+        assert_near(&a.merged(b).decayed(end), &a.decayed(end).merged(b.decayed(end)))?;
+    }
+
+    #[test]
+    fn looking_back_in_time_changes_nothing(a in digest()) {
+        prop_assert_eq!(a.decayed(UnixMillis(0)), a);
+    }
+
+    #[test]
+    fn figures_stay_positive_and_finite(a in digest(), wait in 0_u64..10_000_000_000) {
+        let a = a.decayed(a.at + Millis(wait));
+        prop_assert!(a.p_success() > 0.0 && a.p_success() < 1.0);
+        for figure in [a.ttft_seconds(), a.seconds_per_token(), a.answer_tokens()] {
+            prop_assert!(figure > 0.0 && figure.is_finite());
+        }
+    }
+}
+
+#[test]
+fn observation_counts_half_after_thirty_seconds() {
+    let mut digest = Digest::default();
+    digest.failed(true, UnixMillis(0));
+    let later = digest.decayed(UnixMillis(30_000));
+    assert_eq!((later.attempts, later.rate_limited), (0.5, 0.5));
+}
+
+#[test]
+fn unknown_target_is_neither_perfect_nor_hopeless() {
+    let digest = Digest::default();
+    assert!((digest.p_success() - 0.9).abs() < 1e-12);
+    assert!((digest.ttft_seconds() - 1.0).abs() < 1e-12);
+}
