@@ -47,6 +47,10 @@ pub struct Caller {
 }
 
 /// All that a decision may depend on, besides the route and health.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that a rule may ask about"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Traits {

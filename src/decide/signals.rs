@@ -1,8 +1,12 @@
 //! Measures a candidate: every signal is a positive quantity, and counts by its logarithm.
 //!
-//! `score = ln(weight) − price·ln(cost) − ttft·ln(ttft) − speed·ln(seconds per token) + quality·ln(quality)
-//! + reliability·ln(p_success)`. Logarithms make units cancel: the same prices in another currency add the same
-//! constant to every score. A signal never looks at another candidate, so no candidate can swap two others.
+//! ```text
+//! score = ln(weight) − price·ln(cost) − ttft·ln(ttft) − speed·ln(seconds per token)
+//!       + quality·ln(quality) + reliability·ln(p_success)
+//! ```
+//!
+//! Logarithms make units cancel: the same prices in another currency add the same constant to every score. A signal
+//! never looks at another candidate, so no candidate can swap two others.
 //!
 //! To add a signal: a field here, a line in [`Signals::of`] and [`Signals::score`], an exponent in `Prefer`.
 

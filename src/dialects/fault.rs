@@ -114,10 +114,17 @@ pub(super) fn inside(error: Raw) -> (AttemptFailure, ProviderError) {
     (failure, told)
 }
 
-/// Judges the data of an error event: an envelope, or the error itself.
-pub(super) fn inside_event(data: Raw) -> (AttemptFailure, ProviderError) {
-    let envelope: Envelope = serde_json::from_str(data.get()).unwrap_or_default();
-    inside(envelope.error.unwrap_or(data))
+/// Judges the data of an error event: an envelope, the error itself, or no JSON at all.
+pub(super) fn inside_event(data: &str) -> (AttemptFailure, ProviderError) {
+    let Ok(raw) = serde_json::from_str::<Raw>(data.trim()) else {
+        let kind = "unknown".to_owned();
+        return (
+            AttemptFailure::ErrorEvent { kind },
+            ProviderError::default(),
+        );
+    };
+    let envelope: Envelope = serde_json::from_str(raw.get()).unwrap_or_default();
+    inside(envelope.error.unwrap_or(raw))
 }
 
 /// Judges a whole answer that is not the JSON object it should be.
@@ -309,7 +316,7 @@ mod tests {
 
     #[test]
     fn any_bytes_are_judged_by_their_status_alone() {
-        let bodies: [&[u8]; 4] = [b"", b"\xff\xfe", b"{\"error\":", &[b'['; 10_000_000]];
+        let bodies: [&[u8]; 4] = [b"", b"\xff\xfe", b"{\"error\":", &vec![b'['; 10_000_000]];
         for body in bodies {
             let (failure, told) = of_status(500, None, body);
             assert_eq!(failure.code(), "server_error");

@@ -97,21 +97,18 @@ impl Driver {
             }
         };
         futures::pin_mut!(tick);
-        loop {
-            // Bytes that have come count before a deadline that has passed.
-            futures::select_biased! {
-                step = self.steps.select_next_some() => {
-                    let (input, body) = step;
-                    if let (Some(body), Some(attempt)) = (body, attempt_of(&input)) {
-                        self.read_on(attempt, body);
-                    }
-                    return input;
+        // Bytes that have come count before a deadline that has passed.
+        futures::select_biased! {
+            (input, body) = self.steps.select_next_some() => {
+                if let (Some(body), Some(attempt)) = (body, attempt_of(&input)) {
+                    self.read_on(attempt, body);
                 }
-                () = gone.wait().fuse() => return Input::ClientGone,
-                () = tick.as_mut().fuse() => {
-                    self.wake_at = None;
-                    return Input::Tick;
-                }
+                input
+            }
+            () = gone.wait().fuse() => Input::ClientGone,
+            () = tick.as_mut().fuse() => {
+                self.wake_at = None;
+                Input::Tick
             }
         }
     }
@@ -165,12 +162,11 @@ impl Driver {
 
     fn send(&mut self, attempt: usize, call: crate::exchange::Call) {
         let connection = Connection::open().ok();
-        let step: Step = match &connection {
-            Some(connection) => Box::pin(connection.send(attempt, call, &self.env)),
-            None => {
-                let failure = crate::chat::AttemptFailure::Unreachable;
-                Box::pin(future::ready((Input::Failed { attempt, failure }, None)))
-            }
+        let step: Step = if let Some(connection) = &connection {
+            Box::pin(connection.send(attempt, call, &self.env))
+        } else {
+            let failure = crate::chat::AttemptFailure::Unreachable;
+            Box::pin(future::ready((Input::Failed { attempt, failure }, None)))
         };
         self.connections.push(connection);
         self.steps.push(step);

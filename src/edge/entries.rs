@@ -24,6 +24,7 @@ use crate::units::{Millis, UnixMillis};
 
 /// How old an entry may grow before it is read again. `REFRESH_MS` sets another.
 const REFRESH_DEFAULT: Millis = Millis(10_000);
+const REFRESH_MIN: Millis = Millis(50);
 /// Routes and keys in memory; a caller who invents names must not fill it.
 const SLOTS_MAX: usize = 2_000;
 /// A refresh that has not come back by then is taken for lost, and the next request starts another.
@@ -68,20 +69,12 @@ impl<T> Default for Slot<T> {
     }
 }
 
-enum Freshness {
-    Fresh,
-    Stale,
-    Unread,
-}
-
 impl<T> Slot<T> {
-    fn freshness(&self, refresh: Millis) -> Freshness {
-        let now = now();
-        match self.read_at {
-            None => Freshness::Unread,
-            Some(read_at) if now.since(read_at) < refresh => Freshness::Fresh,
-            Some(_) => Freshness::Stale,
-        }
+    /// What is remembered, and whether the asker should start a new read beside itself. None before the first read.
+    fn look(&mut self, refresh: Millis) -> Option<(Found<T>, bool)> {
+        let is_stale = now().since(self.read_at?) >= refresh;
+        let is_asker_due = is_stale && self.claim_refresh();
+        Some((Found::from(&*self), is_asker_due))
     }
 
     /// Whether a new read should start: nobody else's is under way.
@@ -182,7 +175,7 @@ impl Entries {
     pub fn new(env: &Env, context: &Rc<Context>) -> Self {
         let refresh = js::get_text(env, "REFRESH_MS")
             .and_then(|text| text.parse().ok())
-            .map_or(REFRESH_DEFAULT, Millis);
+            .map_or(REFRESH_DEFAULT, |millis| Millis(millis).max(REFRESH_MIN));
         Self {
             env: env.clone(),
             context: Rc::clone(context),
@@ -194,78 +187,38 @@ impl Entries {
         &self.context
     }
 
-    /// A route, and the catalogue it was resolved against.
     pub async fn route(&self, name: &str) -> Result<Found<Route>, Unreadable> {
-        let look = |memory: &mut Memory| {
-            let slot = memory.routes.get_mut(name)?;
-            match slot.freshness(self.refresh) {
-                Freshness::Unread => None,
-                Freshness::Fresh => Some((Found::from(&*slot), false)),
-                Freshness::Stale => Some((Found::from(&*slot), slot.claim_refresh())),
-            }
-        };
-        match MEMORY.with_borrow_mut(look) {
-            Some((found, false)) => return Ok(found),
-            Some((found, true)) => {
-                let (entries, name) = (self.clone(), name.to_owned());
-                self.context.wait_until(async move {
-                    // What is remembered stays in force when the read fails.
-                    let _ = entries.read_route(&name).await;
-                });
-                return Ok(found);
-            }
-            None => {}
-        }
-        self.read_route(name).await?;
-        MEMORY
-            .with_borrow(|memory| memory.routes.get(name).map(Found::from))
-            .ok_or(Unreadable)
+        let look = |memory: &mut Memory| memory.routes.get_mut(name)?.look(self.refresh);
+        self.recall(look, |entries| {
+            let name = name.to_owned();
+            async move { entries.read_route(&name).await }
+        })
+        .await
     }
 
-    /// The providers and models that a direct name may use.
+    /// The providers and models that a route or a direct name may use.
     pub async fn catalogue(&self) -> Result<Found<Catalogue>, Unreadable> {
-        let look = |memory: &mut Memory| match memory.catalogue.freshness(self.refresh) {
-            Freshness::Unread => None,
-            Freshness::Fresh => Some(false),
-            Freshness::Stale => Some(memory.catalogue.claim_refresh()),
-        };
-        match MEMORY.with_borrow_mut(look) {
-            Some(false) => {}
-            Some(true) => {
-                let entries = self.clone();
-                self.context.wait_until(async move {
-                    let _ = entries.read_catalogue().await;
-                });
-            }
-            None => self.read_catalogue().await?,
-        }
-        Ok(MEMORY.with_borrow(|memory| Found::from(&memory.catalogue)))
+        let look = |memory: &mut Memory| memory.catalogue.look(self.refresh);
+        let read = |entries: Self| async move { entries.read_catalogue().await };
+        self.recall(look, read).await
     }
 
     /// The terms of a key.
     pub async fn key(&self, key: &str) -> Result<Option<Arc<KeyTerms>>, Unreadable> {
         let entry = entry_name(key);
-        let look = |memory: &mut Memory| {
-            let slot = memory.keys.get_mut(&entry)?;
-            match slot.freshness(self.refresh) {
-                Freshness::Unread => None,
-                Freshness::Fresh => Some((slot.value.clone(), false)),
-                Freshness::Stale => Some((slot.value.clone(), slot.claim_refresh())),
-            }
-        };
-        match MEMORY.with_borrow_mut(look) {
-            Some((terms, false)) => return Ok(terms),
-            Some((terms, true)) => {
-                let (entries, entry) = (self.clone(), entry.clone());
-                self.context.wait_until(async move {
-                    let _ = entries.read_key(&entry).await;
-                });
-                return Ok(terms);
-            }
-            None => {}
-        }
-        self.read_key(&entry).await?;
-        Ok(MEMORY.with_borrow(|memory| memory.keys.get(&entry)?.value.clone()))
+        let look = |memory: &mut Memory| memory.keys.get_mut(&entry)?.look(self.refresh);
+        let found = self.recall(look, |entries| {
+            let entry = entry.clone();
+            async move { entries.read_key(&entry).await }
+        });
+        Ok(found.await?.value)
+    }
+
+    /// The names of all routes, sorted.
+    pub async fn route_names(&self) -> Result<Arc<Vec<String>>, Unreadable> {
+        let look = |memory: &mut Memory| memory.route_names.look(self.refresh);
+        let read = |entries: Self| async move { entries.read_route_names().await };
+        Ok(self.recall(look, read).await?.value.unwrap_or_default())
     }
 
     /// Whether any key is configured at all, for the message to one who has none.
@@ -275,29 +228,31 @@ impl Entries {
             .is_ok_and(|names| !names.is_empty())
     }
 
-    /// The names of all routes, sorted.
-    pub async fn route_names(&self) -> Result<Arc<Vec<String>>, Unreadable> {
-        let look = |memory: &mut Memory| {
-            let slot = &mut memory.route_names;
-            match slot.freshness(self.refresh) {
-                Freshness::Unread => None,
-                Freshness::Fresh => Some(false),
-                Freshness::Stale => Some(slot.claim_refresh()),
-            }
-        };
-        match MEMORY.with_borrow_mut(look) {
-            Some(false) => {}
-            Some(true) => {
-                let entries = self.clone();
+    /// Serves from memory; reads beside the request what is stale, and awaits only what was never read. A failed
+    /// read leaves what is remembered in force.
+    async fn recall<T, F>(
+        &self,
+        look: impl Fn(&mut Memory) -> Option<(Found<T>, bool)>,
+        read: impl FnOnce(Self) -> F,
+    ) -> Result<Found<T>, Unreadable>
+    where
+        F: Future<Output = Result<(), Unreadable>> + 'static,
+    {
+        match MEMORY.with_borrow_mut(&look) {
+            Some((found, false)) => Ok(found),
+            Some((found, true)) => {
+                let refresh = read(self.clone());
                 self.context.wait_until(async move {
-                    let _ = entries.read_route_names().await;
+                    let _ = refresh.await;
                 });
+                Ok(found)
             }
-            None => self.read_route_names().await?,
+            None => {
+                read(self.clone()).await?;
+                let found = MEMORY.with_borrow_mut(look).ok_or(Unreadable)?;
+                Ok(found.0)
+            }
         }
-        MEMORY
-            .with_borrow(|memory| memory.route_names.value.clone())
-            .ok_or(Unreadable)
     }
 
     /// Every problem of the entries that this isolate has read, by entry.

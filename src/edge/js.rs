@@ -7,13 +7,13 @@ use js_sys::futures::JsFuture;
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-/// What JavaScript threw. Its text may hold anything, so it is never shown to a client.
+/// JavaScript threw. What it threw is dropped: its text may hold anything, a secret among it.
 #[derive(Debug)]
-pub struct Thrown(pub JsValue);
+pub struct Thrown;
 
 impl From<JsValue> for Thrown {
-    fn from(value: JsValue) -> Self {
-        Self(value)
+    fn from(_: JsValue) -> Self {
+        Self
     }
 }
 
@@ -31,9 +31,7 @@ pub async fn call(
     method: &str,
     arguments: &[JsValue],
 ) -> Result<JsValue, Thrown> {
-    let function: Function = get(object, method)
-        .dyn_into()
-        .map_err(|_| Thrown(JsValue::from_str("no such method")))?;
+    let function: Function = get(object, method).dyn_into().map_err(|_| Thrown)?;
     let arguments: Array = arguments.iter().collect();
     let promise = Reflect::apply(&function, object, &arguments)?;
     Ok(JsFuture::from(Promise::resolve(&promise)).await?)
@@ -53,7 +51,7 @@ pub fn object(fields: &[(&str, JsValue)]) -> Object {
 pub fn construct(class: &str, arguments: &[JsValue]) -> Result<JsValue, Thrown> {
     let class: Function = get(&js_sys::global(), class)
         .dyn_into()
-        .map_err(|_| Thrown(JsValue::from_str("no such class")))?;
+        .map_err(|_| Thrown)?;
     let arguments: Array = arguments.iter().collect();
     Ok(Reflect::construct(&class, &arguments)?)
 }

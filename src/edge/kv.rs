@@ -6,7 +6,7 @@ use worker::Env;
 
 use super::js::{self, Thrown};
 
-/// KV's own cache at the PoP; its least value. A change is seen this much later at the most, plus KV's own lag.
+/// The cache that KV has at each place; its least value. A change is seen this much later at the most, plus KV's own lag.
 const CACHE_TTL_SECONDS: f64 = 30.0;
 /// Names listed at once; KV's own limit for one call.
 const LIST_MAX: f64 = 1_000.0;
@@ -19,9 +19,7 @@ pub async fn read(env: &Env, names: &[String]) -> Result<Vec<Option<String>>, Th
         ("cacheTtl", CACHE_TTL_SECONDS.into()),
     ]);
     let found = js::call(&binding(env), "get", &[keys.into(), options.into()]).await?;
-    let found: Map = found
-        .dyn_into()
-        .map_err(|_| Thrown(JsValue::from_str("no map")))?;
+    let found: Map = found.dyn_into().map_err(|_| Thrown)?;
     let text = |name: &String| found.get(&JsValue::from_str(name)).as_string();
     Ok(names.iter().map(text).collect())
 }

@@ -161,7 +161,7 @@ impl Exchange {
         }
         match input {
             Input::Head { attempt, head } => {
-                self.on_head(attempt, &head, health, now, &mut outputs)
+                self.on_head(attempt, &head, health, now, &mut outputs);
             }
             Input::Chunk { attempt, bytes } => {
                 self.on_chunk(attempt, &bytes, health, now, &mut outputs);

@@ -294,10 +294,7 @@ fn health_is_ignored_when_it_would_leave_nobody() {
     assert_eq!(plan.candidates[0].excluded, None);
 }
 
-/// Each reason to drop a target, from a request that has it and one that has not.
-#[test]
-fn every_exclusion_has_its_reason() {
-    let text = r#"{"targets":[
+const RULED: &str = r#"{"targets":[
         {"id":"bare","provider":"openai","model":"m","can":[],"context_tokens":2000,"usd_per_mtok":{"in":1,"out":1}},
         {"id":"other","provider":"anthropic","model":"m","region":"EU","private":true}],
         "limits":{"cost_usd_max":0.002},
@@ -308,7 +305,11 @@ fn every_exclusion_has_its_reason() {
             {"when":{"prompt_tokens":{"gt":1500,"lt":1600}},"require":{"private":true}},
             {"when":{"team":{"not":"ours"},"key":"guest"},"require":{"provider":"anthropic"}}
         ]}"#;
-    let route = route(text);
+
+/// Each reason to drop a target, from a request that has it and one that has not.
+#[test]
+fn every_exclusion_has_its_reason() {
+    let route = route(RULED);
     let excluded = |change: &dyn Fn(&mut Traits)| {
         let mut traits = traits();
         change(&mut traits);

@@ -70,6 +70,9 @@ impl StreamDecoder {
         if self.stage == Stage::Ended {
             return Ok(());
         }
+        if event.name == "error" {
+            return Err(failed(&event.data));
+        }
         let data: Object<Data> =
             serde_json::from_str(event.data.trim()).map_err(|_| StreamFault::Garbled)?;
         let data = data.0;
@@ -207,9 +210,6 @@ fn is_blank_object(json: &str) -> bool {
 }
 
 fn failed(data: &str) -> StreamFault {
-    let Ok(raw) = serde_json::from_str::<Raw>(data.trim()) else {
-        return StreamFault::Garbled;
-    };
-    let (failure, told) = fault::inside_event(raw);
+    let (failure, told) = fault::inside_event(data);
     StreamFault::Failed(failure, told)
 }

@@ -442,7 +442,9 @@ mod tests {
             }
             let [one, other] = [events, again].map(|events| {
                 let mut collector = Collector::default();
-                events.into_iter().for_each(|event| collector.push(event));
+                for event in events {
+                    collector.push(event);
+                }
                 collector.finish().calls
             });
             prop_assert_eq!(one, other);

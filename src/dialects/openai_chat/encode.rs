@@ -348,3 +348,24 @@ fn format<'a>(format: &'a Format<'a>) -> WireFormat<'a> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openais_own_models_are_told_by_name() {
+        for model in ["gpt-4o", "gpt-5.4-mini", "o3", "o4-mini", "openai/gpt-5"] {
+            assert!(is_openais_own(model), "{model}");
+        }
+        for model in [
+            "gpt-oss-120b",
+            "openai/gpt-oss-20b",
+            "olmo-3",
+            "llama-3.3",
+            "o",
+        ] {
+            assert!(!is_openais_own(model), "{model}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use super::super::read::{Loose, Object, Raw};
 use super::super::stream::Stage;
 use super::answer::{Call, Function, Said, call_id, finish};
 use super::usage::ReadUsage;
-use crate::chat::Event;
+use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse;
 
 /// The end marker. It is no JSON.
@@ -81,9 +81,8 @@ impl StreamDecoder {
             out.push(Event::End);
             return Ok(());
         }
-        let raw: Raw = serde_json::from_str(data).map_err(|_| StreamFault::Garbled)?;
         if event.name == "error" {
-            return Err(failed(raw));
+            return Err(failed(fault::inside_event(data)));
         }
         let chunk: Object<Chunk> = serde_json::from_str(data).map_err(|_| StreamFault::Garbled)?;
         self.chunk(chunk.0, out)
@@ -93,7 +92,7 @@ impl StreamDecoder {
         if let Some(error) = chunk.error
             && fault::is_error(error)
         {
-            return Err(failed_inside(error));
+            return Err(failed(fault::inside(error)));
         }
         let choices = chunk.choices.0.unwrap_or_default();
         let id = chunk.id.0.unwrap_or_default();
@@ -219,13 +218,6 @@ impl StreamDecoder {
     }
 }
 
-fn failed_inside(error: Raw) -> StreamFault {
-    let (failure, told) = fault::inside(error);
-    StreamFault::Failed(failure, told)
-}
-
-/// An event called `error`: its data is an envelope or the error itself.
-fn failed(data: Raw) -> StreamFault {
-    let (failure, told) = fault::inside_event(data);
+fn failed((failure, told): (AttemptFailure, ProviderError)) -> StreamFault {
     StreamFault::Failed(failure, told)
 }
