@@ -283,9 +283,9 @@ mod tests {
     #[test]
     fn mostly_failing_target_is_ejected_though_never_thrice_in_a_row() {
         let mut observations = Vec::new();
-        for at in 0..8 {
+        for at in 0..18 {
             observations.push((at * 10, if at % 3 == 2 { SUCCEEDED } else { FAILED }));
         }
-        assert!(is_ejected(&after(&observations), 80));
+        assert!(is_ejected(&after(&observations), 180));
     }
 }
