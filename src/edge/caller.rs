@@ -19,6 +19,9 @@ use crate::dialects::ClientError;
 /// The keys of local mode.
 const LOCAL_KEY: &str = "wp-demo";
 const LOCAL_ADMIN_KEY: &str = "wp-admin";
+/// How much of a body that is too large is read and dropped: a client that is refused while it still uploads sees a
+/// broken connection instead of the reason.
+const DISCARDED_BYTES_MAX: u64 = 48 * 1024 * 1024;
 /// A longer value of a header that a rule or the record reads is cut.
 const HEADER_CHARS_MAX: usize = 1_024;
 
@@ -135,31 +138,36 @@ pub fn caller_of(request: &Request, terms: &KeyTerms) -> Caller {
 
 /// The request's body, read piece by piece, so that a client that says nothing of its length is stopped as well.
 pub async fn body(request: &Request, limit: u64) -> Result<Vec<u8>, RequestError> {
-    let too_large = |bytes: u64| RequestError::TooLarge { bytes, limit };
     let stated = header(request, "content-length").and_then(|text| text.parse::<u64>().ok());
-    if let Some(bytes) = stated.filter(|bytes| *bytes > limit) {
-        return Err(too_large(bytes));
-    }
     let missing = || RequestError::Missing {
         field: "body".to_owned(),
         remedy: "send a JSON object",
     };
     let stream = request.body().ok_or_else(missing)?;
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
-    let mut body =
-        Vec::with_capacity(usize::try_from(stated.unwrap_or_default()).unwrap_or_default());
+    let stated_bytes = stated.filter(|bytes| *bytes <= limit).unwrap_or_default();
+    let mut body = Vec::with_capacity(usize::try_from(stated_bytes).unwrap_or_default());
+    let mut bytes = 0;
     loop {
         let step = JsFuture::from(reader.read()).await.map_err(|_| missing())?;
-        if js::get(&step, "done").is_truthy() {
+        let is_done = js::get(&step, "done").is_truthy();
+        if bytes > limit && (is_done || bytes > limit + DISCARDED_BYTES_MAX) {
+            return Err(RequestError::TooLarge {
+                bytes: stated.unwrap_or(bytes),
+                limit,
+            });
+        }
+        if is_done {
             return Ok(body);
         }
         let Ok(piece) = js::get(&step, "value").dyn_into::<Uint8Array>() else {
             continue;
         };
-        let bytes = body.len() as u64 + u64::from(piece.length());
-        if bytes > limit {
-            return Err(too_large(bytes));
+        bytes += u64::from(piece.length());
+        if bytes <= limit {
+            body.extend_from_slice(&piece.to_vec());
+        } else {
+            body = Vec::new();
         }
-        body.extend_from_slice(&piece.to_vec());
     }
 }

@@ -5,30 +5,33 @@
 //! without an entry is remembered as well.
 //!
 //! A refused entry leaves the last good one in force. So that this holds for an isolate that starts after a bad
-//! put, each accepted revision is also written under `good:<name>`, and read together with the entry.
+//! put, each accepted revision is also written under `good:<name>`, a route's together with the providers that it was
+//! resolved against, and read together with the entry.
 //!
 //! Not here: what an entry means (`config/`, `access/`).
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use worker::{Context, Env};
 
-use super::clock::now;
+use super::slot::{Found, Slot};
 use super::{js, kv};
 use crate::access::{KeyTerms, entry_name};
-use crate::config::{Catalogue, Checked, Problem, Revision, Route};
-use crate::units::{Millis, UnixMillis};
+use crate::config::{Catalogue, Problem, Revision, Route};
+use crate::units::Millis;
 
 /// How old an entry may grow before it is read again. `REFRESH_MS` sets another.
 const REFRESH_DEFAULT: Millis = Millis(10_000);
 const REFRESH_MIN: Millis = Millis(50);
 /// Routes and keys in memory; a caller who invents names must not fill it.
 const SLOTS_MAX: usize = 2_000;
-/// A refresh that has not come back by then is taken for lost, and the next request starts another.
-const REFRESH_LOST: Millis = Millis(30_000);
+/// Routes of one bulk get: KV takes 100 keys, a route has two, and so has `providers`.
+const ROUTES_PER_READ: usize = 49;
 
 thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::default();
@@ -37,126 +40,11 @@ thread_local! {
 #[derive(Default)]
 struct Memory {
     catalogue: Slot<Catalogue>,
+    /// The text that `catalogue` was read from; none where it is the built-in one.
+    providers_text: Option<String>,
     routes: BTreeMap<String, Slot<Route>>,
     keys: BTreeMap<String, Slot<KeyTerms>>,
     route_names: Slot<Vec<String>>,
-}
-
-/// One entry as it was last read.
-struct Slot<T> {
-    /// Absent where there is no such entry, or none that was ever good.
-    value: Option<Arc<T>>,
-    /// Of the text that `value` was read from.
-    revision: Revision,
-    /// Of the catalogue that it was resolved against.
-    against: Revision,
-    /// Why the newest text was refused, if it was.
-    problems: Vec<Problem>,
-    read_at: Option<UnixMillis>,
-    refreshing_since: Option<UnixMillis>,
-}
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self {
-            value: None,
-            revision: Revision::default(),
-            against: Revision::default(),
-            problems: Vec::new(),
-            read_at: None,
-            refreshing_since: None,
-        }
-    }
-}
-
-impl<T> Slot<T> {
-    /// What is remembered, and whether the asker should start a new read beside itself. None before the first read.
-    fn look(&mut self, refresh: Millis) -> Option<(Found<T>, bool)> {
-        let is_stale = now().since(self.read_at?) >= refresh;
-        let is_asker_due = is_stale && self.claim_refresh();
-        Some((Found::from(&*self), is_asker_due))
-    }
-
-    /// Whether a new read should start: nobody else's is under way.
-    fn claim_refresh(&mut self) -> bool {
-        let now = now();
-        let is_taken = self
-            .refreshing_since
-            .is_some_and(|since| now.since(since) < REFRESH_LOST);
-        if !is_taken {
-            self.refreshing_since = Some(now);
-        }
-        !is_taken
-    }
-
-    fn mark_read(&mut self) {
-        self.read_at = Some(now());
-        self.refreshing_since = None;
-    }
-
-    /// Takes the newest text, or keeps what is good. Gives the text to remember as good, if it is new.
-    fn take<'a>(
-        &mut self,
-        newest: Option<&'a str>,
-        good: Option<&str>,
-        against: &Revision,
-        parse: impl Fn(&str) -> Result<T, Vec<Problem>>,
-    ) -> Option<&'a str> {
-        self.mark_read();
-        let Some(text) = newest else {
-            let read_at = self.read_at;
-            *self = Self {
-                read_at,
-                against: against.clone(),
-                ..Self::default()
-            };
-            return None;
-        };
-        let revision = Revision::of(text);
-        let is_known =
-            self.value.is_some() && self.revision == revision && self.against == *against;
-        if is_known && self.problems.is_empty() {
-            return None;
-        }
-        match parse(text) {
-            Ok(value) => {
-                self.value = Some(Arc::new(value));
-                self.revision = revision;
-                self.against = against.clone();
-                self.problems.clear();
-                (good != Some(text)).then_some(text)
-            }
-            Err(problems) => {
-                self.problems = problems;
-                if self.value.is_none()
-                    && let Some(good) = good
-                    && let Ok(value) = parse(good)
-                {
-                    self.value = Some(Arc::new(value));
-                    self.revision = Revision::of(good);
-                    self.against = against.clone();
-                }
-                None
-            }
-        }
-    }
-}
-
-/// What a name led to.
-pub struct Found<T> {
-    pub value: Option<Arc<T>>,
-    pub revision: Revision,
-    pub problems: u32,
-}
-
-impl<T> From<&Slot<T>> for Found<T> {
-    fn from(slot: &Slot<T>) -> Self {
-        Self {
-            value: slot.value.clone(),
-            revision: slot.revision.clone(),
-            problems: u32::try_from(slot.problems.len()).unwrap_or(u32::MAX),
-        }
-    }
 }
 
 /// KV did not answer and nothing is remembered.
@@ -190,8 +78,8 @@ impl Entries {
     pub async fn route(&self, name: &str) -> Result<Found<Route>, Unreadable> {
         let look = |memory: &mut Memory| memory.routes.get_mut(name)?.look(self.refresh);
         self.recall(look, |entries| {
-            let name = name.to_owned();
-            async move { entries.read_route(&name).await }
+            let names = [name.to_owned()];
+            async move { entries.read_routes(&names).await }
         })
         .await
     }
@@ -255,14 +143,39 @@ impl Entries {
         }
     }
 
-    /// Every problem of the entries that this isolate has read, by entry.
+    /// Every problem of all entries, by entry. Reads what is stale, and waits for it: nobody's answer does.
     pub async fn problems(&self) -> Result<BTreeMap<String, Vec<Problem>>, Unreadable> {
-        for name in self.route_names().await?.iter() {
-            self.route(name).await?;
+        let is_stale = |memory: &Memory| {
+            (
+                memory.route_names.is_stale(self.refresh),
+                memory.catalogue.is_stale(self.refresh),
+            )
+        };
+        let (are_names_stale, is_catalogue_stale) = MEMORY.with_borrow(is_stale);
+        if are_names_stale {
+            self.read_route_names().await?;
+        }
+        if is_catalogue_stale {
+            self.read_catalogue().await?;
+        }
+        let due = MEMORY.with_borrow(|memory| {
+            let names = memory.route_names.value.clone().unwrap_or_default();
+            let is_due = |name: &&String| {
+                let slot = memory.routes.get(name.as_str());
+                slot.is_none_or(|slot| slot.is_stale(self.refresh))
+            };
+            names.iter().filter(is_due).cloned().collect::<Vec<_>>()
+        });
+        for names in due.chunks(ROUTES_PER_READ) {
+            self.read_routes(names).await?;
         }
         let collect = |memory: &Memory| {
-            let routes = memory.routes.iter();
-            let routes = routes.map(|(name, slot)| (format!("route:{name}"), &slot.problems));
+            let names = memory.route_names.value.clone().unwrap_or_default();
+            let routes = memory
+                .routes
+                .iter()
+                .filter(|(name, _)| names.binary_search(name).is_ok());
+            let routes = routes.map(|(name, slot)| (route_entry(name), &slot.problems));
             let providers = ("providers".to_owned(), &memory.catalogue.problems);
             let all = routes.chain([providers]);
             all.filter(|(_, problems)| !problems.is_empty())
@@ -272,32 +185,44 @@ impl Entries {
         Ok(MEMORY.with_borrow(collect))
     }
 
-    async fn read_route(&self, name: &str) -> Result<(), Unreadable> {
-        let entry = format!("route:{name}");
-        let names = [
-            "providers".to_owned(),
-            good("providers"),
-            entry.clone(),
-            good(&entry),
-        ];
-        let texts = kv::read(&self.env, &names).await.map_err(|_| Unreadable)?;
-        let [providers, good_providers, route, good_route] = texts.as_slice() else {
+    /// Reads routes, and the providers that they are resolved against, in one operation.
+    async fn read_routes(&self, names: &[String]) -> Result<(), Unreadable> {
+        let mut entries = vec!["providers".to_owned(), good("providers")];
+        for name in names {
+            entries.push(route_entry(name));
+            entries.push(good(&route_entry(name)));
+        }
+        let texts = kv::read(&self.env, &entries)
+            .await
+            .map_err(|_| Unreadable)?;
+        let mut pairs = texts.chunks(2);
+        let Some([providers, good_providers]) = pairs.next() else {
             return Err(Unreadable);
         };
         self.take_catalogue(providers.as_deref(), good_providers.as_deref());
+        for (name, pair) in names.iter().zip(pairs) {
+            if let [route, good_route] = pair {
+                self.take_route(name, route.as_deref(), good_route.as_deref());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_route(&self, name: &str, text: Option<&str>, good: Option<&str>) {
         let accepted = MEMORY.with_borrow_mut(|memory| {
             let against = memory.catalogue.revision.clone();
             let catalogue = memory.catalogue.value.clone().unwrap_or_default();
+            let providers = memory.providers_text.clone();
             make_room(&mut memory.routes, name);
             let slot = memory.routes.entry(name.to_owned()).or_default();
-            let parse = |text: &str| {
-                Route::parse(name, text, &catalogue).map(|Checked { value, .. }| value)
-            };
-            let accepted = slot.take(route.as_deref(), good_route.as_deref(), &against, parse);
-            accepted.map(str::to_owned)
+            let parse =
+                |text: &str| Route::parse(name, text, &catalogue).map(|checked| checked.value);
+            let last_good = || GoodRoute::read(good?)?.parse(name);
+            let is_accepted = slot.take(text, &against, parse, last_good);
+            let accepted = text.filter(|_| is_accepted)?;
+            GoodRoute::write(accepted, providers.as_deref())
         });
-        self.keep_as_good(entry, accepted);
-        Ok(())
+        self.keep_as_good(&route_entry(name), accepted, good);
     }
 
     async fn read_catalogue(&self) -> Result<(), Unreadable> {
@@ -313,16 +238,22 @@ impl Entries {
     /// Without an entry the built-in catalogue stands alone.
     fn take_catalogue(&self, text: Option<&str>, good: Option<&str>) {
         let accepted = MEMORY.with_borrow_mut(|memory| {
-            let parse = |text: &str| Catalogue::parse(text).map(|Checked { value, .. }| value);
-            let accepted = memory
-                .catalogue
-                .take(text, good, &Revision::default(), parse);
-            if memory.catalogue.value.is_none() {
-                memory.catalogue.value = Some(Arc::default());
+            let parse = |text: &str| Catalogue::parse(text).map(|checked| checked.value);
+            let last_good = || Some((parse(good?).ok()?, Revision::of(good?)));
+            let slot = &mut memory.catalogue;
+            let is_first = slot.value.is_none();
+            let is_accepted = slot.take(text, &Revision::default(), parse, last_good);
+            if slot.problems.is_empty() {
+                memory.providers_text = text.map(str::to_owned);
+            } else if is_first {
+                memory.providers_text = good.map(str::to_owned);
             }
-            accepted.map(str::to_owned)
+            if slot.value.is_none() {
+                slot.value = Some(Arc::default());
+            }
+            text.filter(|_| is_accepted).map(str::to_owned)
         });
-        self.keep_as_good("providers".to_owned(), accepted);
+        self.keep_as_good("providers", accepted, good);
     }
 
     async fn read_key(&self, entry: &str) -> Result<(), Unreadable> {
@@ -335,8 +266,7 @@ impl Entries {
             let slot = memory.keys.entry(entry.to_owned()).or_default();
             // Terms that cannot be read admit nobody: a guess could be too generous.
             let terms = text.and_then(|text| KeyTerms::parse(hash, &text).ok());
-            slot.value = terms.map(Arc::new);
-            slot.mark_read();
+            slot.set(terms.map(Arc::new));
         });
         Ok(())
     }
@@ -351,23 +281,57 @@ impl Entries {
             .collect();
         names.sort_unstable();
         MEMORY.with_borrow_mut(|memory| {
-            memory.route_names.value = Some(Arc::new(names));
-            memory.route_names.mark_read();
+            memory.route_names.set(Some(Arc::new(names)));
         });
         Ok(())
     }
 
     /// Other isolates do the same with the same text; when KV's limit of a write a second refuses one, another
     /// has written it.
-    fn keep_as_good(&self, entry: String, text: Option<String>) {
-        let Some(text) = text else {
+    fn keep_as_good(&self, entry: &str, accepted: Option<String>, known: Option<&str>) {
+        let Some(text) = accepted.filter(|text| known != Some(text.as_str())) else {
             return;
         };
-        let env = self.env.clone();
+        let (env, entry) = (self.env.clone(), good(entry));
         self.context.wait_until(async move {
-            let _ = kv::write(&env, &good(&entry), &text).await;
+            let _ = kv::write(&env, &entry, &text).await;
         });
     }
+}
+
+/// What is kept of an accepted route: its text, and that of the `providers` entry it was resolved against. Each may
+/// change by itself, and only together are they known to be good.
+#[derive(Serialize, Deserialize)]
+struct GoodRoute<'a> {
+    route: Cow<'a, str>,
+    providers: Option<Cow<'a, str>>,
+}
+
+impl GoodRoute<'_> {
+    fn read(text: &str) -> Option<GoodRoute<'_>> {
+        serde_json::from_str(text).ok()
+    }
+
+    fn write(route: &str, providers: Option<&str>) -> Option<String> {
+        let kept = GoodRoute {
+            route: route.into(),
+            providers: providers.map(Cow::from),
+        };
+        serde_json::to_string(&kept).ok()
+    }
+
+    fn parse(&self, name: &str) -> Option<(Route, Revision)> {
+        let catalogue = match &self.providers {
+            Some(text) => Catalogue::parse(text).ok()?.value,
+            None => Catalogue::default(),
+        };
+        let route = Route::parse(name, &self.route, &catalogue).ok()?.value;
+        Some((route, Revision::of(&self.route)))
+    }
+}
+
+fn route_entry(name: &str) -> String {
+    format!("route:{name}")
 }
 
 fn good(entry: &str) -> String {

@@ -17,6 +17,7 @@ mod journal;
 mod js;
 mod kv;
 mod respond;
+mod slot;
 mod upstream;
 
 use std::rc::Rc;
@@ -37,8 +38,9 @@ use crate::exchange::Order;
 use crate::journal::{ConfigRevisions, Record};
 
 use caller::{body, caller_of, header, key_terms};
-use entries::{Entries, Found, Unreadable};
+use entries::{Entries, Unreadable};
 use gone::Gone;
+use slot::Found;
 
 /// The largest request. Prompts with inline images reach some megabytes; an isolate has 128 MB for all its
 /// requests together.
