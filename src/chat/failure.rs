@@ -18,7 +18,9 @@ pub enum RequestError {
     Missing { field: String, remedy: &'static str },
     #[error("`{field}`: expected {expected}")]
     Invalid { field: String, expected: String },
-    #[error("the body has {bytes} bytes or more; the limit is {limit}")]
+    #[error(
+        "the body has {bytes} bytes or more; the limit is {limit}: shorten the prompt, or send images as URLs"
+    )]
     TooLarge { bytes: u64, limit: u64 },
     #[error("`{field}` cannot be carried to a target that speaks {dialect}")]
     NotTranslatable {
@@ -27,7 +29,7 @@ pub enum RequestError {
     },
     #[error("no route is named `{name}`; {known}")]
     UnknownRoute { name: String, known: String },
-    #[error("the key may not use `{name}`")]
+    #[error("the key may not use `{name}`; ask your operator to add it to the key's `routes`")]
     NotAllowed { name: String },
     #[error("no target of route `{route}` can serve this request: {reasons}")]
     NoCandidate { route: String, reasons: String },
@@ -68,6 +70,7 @@ impl RequestError {
             | Self::Invalid { field, .. }
             | Self::NotTranslatable { field, .. } => Some(field),
             Self::UnknownRoute { .. } | Self::NotAllowed { .. } => Some("model"),
+            Self::NotJson { .. } | Self::TooLarge { .. } => Some("body"),
             _ => None,
         }
     }

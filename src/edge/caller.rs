@@ -109,7 +109,7 @@ fn unauthorized(code: &str, message: &str) -> ClientError {
         status: 401,
         code: code.to_owned(),
         message: message.to_owned(),
-        param: None,
+        param: Some("authorization".to_owned()),
         retry_after: None,
     }
 }
