@@ -220,6 +220,13 @@ mod tests {
     }
 
     #[test]
+    fn tags_are_bounded() {
+        let many = vec!["t"; 100].join(",");
+        assert_eq!(tags_of(&many).len(), TAGS_MAX);
+        assert_eq!(tags_of(&"x".repeat(TAG_BYTES_MAX + 1)), [""; 0]);
+    }
+
+    #[test]
     fn nonsense_difficulty_is_unknown() {
         for stated in [
             "difficulty=NaN",

@@ -46,8 +46,8 @@ pub(super) struct Attempt {
     pub result: Option<Result<(), AttemptFailure>>,
     /// Unshown pieces of a stream, until the first good token.
     pub prelude: Heard,
-    /// The body of an unsuccessful answer, for a client of the same dialect.
-    pub refusal: Vec<u8>,
+    /// The body of an unsuccessful answer, up to [`REFUSAL_BYTES_MAX`].
+    refusal: Vec<u8>,
     reading: Reading,
     finished_at: Option<UnixMillis>,
     retry_after: Option<Millis>,
@@ -269,6 +269,12 @@ impl Attempt {
     /// The failure of an answer that broke after its headers.
     pub fn cut(&self) -> AttemptFailure {
         AttemptFailure::CutOff { bytes: self.bytes }
+    }
+
+    /// The body of an unsuccessful answer, if all of it was kept.
+    pub fn whole_refusal(&self) -> Option<&[u8]> {
+        let is_whole = !self.refusal.is_empty() && self.refusal.len() < REFUSAL_BYTES_MAX;
+        is_whole.then_some(&self.refusal)
     }
 
     pub fn is_refusal(&self) -> bool {

@@ -614,9 +614,12 @@ impl Exchange {
     fn refusal_as_it_came(&self) -> Option<Vec<u8>> {
         let (attempt, (failure, _)) = self.last_failure.as_ref()?;
         let running = self.attempts.get(*attempt)?;
+        let is_readable = running.dialect == self.order.client;
         let is_callers = matches!(failure, AttemptFailure::Rejected { .. });
-        let is_whole = !running.refusal.is_empty() && running.dialect == self.order.client;
-        (is_callers && is_whole).then(|| running.refusal.clone())
+        let body = running
+            .whole_refusal()
+            .filter(|_| is_callers && is_readable);
+        body.map(<[u8]>::to_vec)
     }
 
     fn no_candidate(&self) -> RequestError {

@@ -224,3 +224,68 @@ impl Ending {
 fn is_zero(count: &u32) -> bool {
     *count == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Catalogue, Route};
+    use crate::decide::{SeedSource, plan};
+    use crate::health::View;
+
+    fn record(targets: usize) -> Record {
+        let target = r#"{"provider":"openai","model":"gpt-4o-mini","id":"ID"}"#;
+        let targets: Vec<String> = (0..targets)
+            .map(|place| target.replace("ID", &place.to_string()))
+            .collect();
+        let text = format!(
+            "{{\"targets\":[{}],\"rules\":[{{\"avoid\":[\"1\"]}}]}}",
+            targets.join(",")
+        );
+        let route = Route::parse("r", &text, &Catalogue::default())
+            .unwrap()
+            .value;
+        let plan = plan(&Traits::default(), &route, &[View::default(); 0], 1);
+        let mut record = Record::rejected(
+            "id".to_owned(),
+            UnixMillis(1),
+            "r".to_owned(),
+            Traits::default(),
+            200,
+            "x",
+        );
+        record.decision = Some(Decision {
+            seed: Seed {
+                value: u64::MAX,
+                source: SeedSource::Random,
+            },
+            rules: plan.rules.clone(),
+            plan: Vec::new(),
+            propensity: plan.propensity(),
+            is_trimmed: false,
+            candidates: plan.candidates,
+        });
+        record
+    }
+
+    #[test]
+    fn record_that_fits_is_whole_and_reads_back() {
+        let record = record(2);
+        let line = record.to_line(10_000).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
+    }
+
+    #[test]
+    fn record_that_does_not_fit_loses_the_excluded_first() {
+        let read = |limit| -> Option<Decision> {
+            let line = record(3).to_line(limit)?;
+            assert!(line.len() <= limit);
+            serde_json::from_str::<Record>(&line).unwrap().decision
+        };
+        let whole = record(3).to_line(100_000).unwrap().len();
+        let kept = |decision: Decision| (decision.is_trimmed, decision.candidates.len());
+        assert_eq!(read(whole).map(kept), Some((false, 3)));
+        assert_eq!(read(whole - 1).map(kept), Some((true, 2)));
+        assert_eq!(read(whole / 2).map(kept), Some((true, 0)));
+        assert_eq!(read(100), None);
+    }
+}

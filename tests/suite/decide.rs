@@ -397,3 +397,113 @@ fn expected_cost_counts_the_answer_up_to_the_clients_limit() {
     assert_eq!(cost(Some(Tokens(10))), MicroUsd(2_100.0));
     assert_eq!(cost(Some(Tokens(1_000))), MicroUsd(3_000.0));
 }
+
+/// Two targets that differ in nothing but what `fields` and `views` say, at temperature 1; the first one's share.
+fn share_of_first(fields: [&str; 2], views: [View; 2], rest: &str) -> f64 {
+    let target = |place: usize| {
+        format!(
+            "{{\"id\":\"t{place}\",\"provider\":\"openai\",\"model\":\"m\"{}}}",
+            fields[place]
+        )
+    };
+    let text = format!("{{\"targets\":[{},{}]{rest}}}", target(0), target(1));
+    plan(&traits(), &route(&text), &views, 1).candidates[0].share
+}
+
+fn assert_share(share: f64, expected: f64) {
+    assert!((share - expected).abs() < 1e-9, "{share} is not {expected}");
+}
+
+/// Each exponent, on a quantity that the first target has twice as good: shares of 4 to 1 at exponent 2.
+#[test]
+fn every_exponent_weighs_its_own_signal() {
+    let base = View::default();
+    let same = ["", ""];
+    let faster = View {
+        ttft_seconds: base.ttft_seconds / 2.0,
+        ..base
+    };
+    assert_share(
+        share_of_first(same, [faster, base], r#","prefer":{"ttft":2}"#),
+        0.8,
+    );
+    let quicker = View {
+        seconds_per_token: base.seconds_per_token / 2.0,
+        ..base
+    };
+    assert_share(
+        share_of_first(same, [quicker, base], r#","prefer":{"speed":2}"#),
+        0.8,
+    );
+    let shaky = View {
+        p_success: base.p_success / 2.0,
+        ..base
+    };
+    assert_share(
+        share_of_first(same, [base, shaky], r#","prefer":{"reliability":2}"#),
+        0.8,
+    );
+    let quality = [r#","quality":0.8"#, r#","quality":0.4"#];
+    assert_share(
+        share_of_first(quality, [base; 2], r#","prefer":{"quality":2}"#),
+        0.8,
+    );
+    for other in [[faster, base], [quicker, base], [base, shaky]] {
+        assert_share(share_of_first(same, other, ""), 0.5);
+    }
+}
+
+#[test]
+fn temperature_sharpens_the_split() {
+    let weights = [r#","weight":2"#, r#","weight":1"#];
+    let views = [View::default(); 2];
+    assert_share(share_of_first(weights, views, ""), 2.0 / 3.0);
+    assert_share(share_of_first(weights, views, r#","temperature":0.5"#), 0.8);
+    assert_share(
+        share_of_first(weights, views, r#","temperature":1000"#),
+        0.500_173_286_759_860_8,
+    );
+}
+
+#[test]
+fn recovering_target_has_its_share_of_its_weight() {
+    let mut views = [View::default(); 2];
+    views[0].admission = Admission::Recovering { share: 0.25 };
+    assert_share(share_of_first(["", ""], views, ""), 0.2);
+}
+
+#[test]
+fn quality_is_taken_for_the_topic() {
+    let text = r#"{"targets":[{"id":"a","provider":"openai","model":"m","quality":{"code":0.9,"*":0.3}}]}"#;
+    let quality = |topic: Option<&str>| {
+        let traits = Traits {
+            topic: topic.map(str::to_owned),
+            ..traits()
+        };
+        plan(&traits, &route(text), &[View::default()], 1).candidates[0]
+            .signals
+            .quality
+    };
+    assert_eq!(
+        [quality(Some("code")), quality(Some("law")), quality(None)],
+        [0.9, 0.3, 0.3]
+    );
+}
+
+#[test]
+fn two_routes_split_the_same_sessions_independently() {
+    let text = r#"{"targets":[{"provider":"openai","model":"m"}],"sticky":"session"}"#;
+    let catalogue = Catalogue::default();
+    let seed = |name: &str, session: Option<&str>| {
+        let route = Route::parse(name, text, &catalogue).unwrap().value;
+        let traits = Traits {
+            session: session.map(str::to_owned),
+            ..traits()
+        };
+        Seed::of(&route, &traits, 5)
+    };
+    assert_ne!(seed("a", Some("s")).value, seed("b", Some("s")).value);
+    assert_eq!(seed("a", Some("s")), seed("a", Some("s")));
+    assert_eq!(seed("a", None).source, SeedSource::Random);
+    assert_eq!(seed("a", None).value, 5);
+}

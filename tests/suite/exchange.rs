@@ -14,8 +14,8 @@ use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
 use waypost::dialects::{Dialect, outline};
-use waypost::exchange::{Exchange, Input, Order, Output, ProviderHead};
-use waypost::health::Health;
+use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, ProviderHead};
+use waypost::health::{Health, View};
 use waypost::journal::{ConfigRevisions, Record};
 use waypost::units::UnixMillis;
 
@@ -51,6 +51,7 @@ struct Run {
     client: Vec<u8>,
     status: Option<u16>,
     record: Option<Record>,
+    health: Health,
 }
 
 #[test]
@@ -133,6 +134,7 @@ fn run(script: &Script, cut: Option<usize>) -> Run {
         "the script ends before the exchange:\n{}",
         stage.run.log
     );
+    stage.run.health = health;
     stage.run
 }
 
@@ -472,4 +474,57 @@ fn floods_are_bounded() {
         ("server_error", true),
         "an error's body without end"
     );
+}
+
+#[test]
+fn oversized_refusal_is_told_in_our_words() {
+    let body = format!("{{\"error\":{{\"message\":\"{}\"}}}}", "x".repeat(100_000));
+    let mut script = parse("", "refusal");
+    script.route = r#"{"targets":[{"provider":"o","model":"m"}]}"#.to_owned();
+    script.request = r#"{"model":"r","messages":[{"role":"user","content":"x"}]}"#.to_owned();
+    let bytes = body.into_bytes();
+    script.steps = vec![
+        (1, step("head 0 400 application/json", &BTreeMap::new())),
+        (2, Step::Input(Input::Chunk { attempt: 0, bytes })),
+        (3, Step::Input(Input::End { attempt: 0 })),
+    ];
+    let run = run(&script, None);
+    let told: serde_json::Value = serde_json::from_slice(&run.client).unwrap();
+    assert_eq!(
+        (run.status, told["error"]["type"].as_str()),
+        (Some(400), Some("invalid_request_error"))
+    );
+}
+
+#[test]
+fn attempts_are_bounded() {
+    let target =
+        |number: usize| format!("{{\"id\":\"t{number}\",\"provider\":\"o\",\"model\":\"m\"}}");
+    let targets: Vec<String> = (0..20).map(target).collect();
+    let mut script = parse("", "many");
+    script.route = format!("{{\"targets\":[{}]}}", targets.join(","));
+    script.request = r#"{"model":"r","messages":[{"role":"user","content":"x"}]}"#.to_owned();
+    script.steps = (0..ATTEMPTS_MAX)
+        .map(|attempt| {
+            let failure = AttemptFailure::Unreachable;
+            (1, Step::Input(Input::Failed { attempt, failure }))
+        })
+        .collect();
+    let run = run(&script, None);
+    assert_eq!(run.record.unwrap().attempts.len(), ATTEMPTS_MAX);
+}
+
+/// A whole answer hides when its first token came; it must not pass for a stream's.
+#[test]
+fn only_streams_teach_the_time_to_first_token() {
+    let read = |name: &str| {
+        let path = folder("exchange").join(format!("{name}.script"));
+        run(&parse(&fs::read_to_string(path).unwrap(), name), None)
+    };
+    let ttft =
+        |run: &Run, target: &str| run.health.view(target, UnixMillis(1_000_000)).ttft_seconds;
+    let unknown = View::default().ttft_seconds;
+    assert!((ttft(&read("whole_waits_long"), "o/m1") - unknown).abs() < 1e-12);
+    assert!(ttft(&read("stream_same_dialect"), "o/m1") < 0.5 * unknown);
+    assert!(ttft(&read("whole_collected_from_stream"), "o/m1") < 0.5 * unknown);
 }

@@ -1,7 +1,8 @@
 //! The laws of merging health.
 
 use proptest::prelude::*;
-use waypost::health::Digest;
+use waypost::chat::AttemptFailure;
+use waypost::health::{Digest, Health, Observation};
 use waypost::units::{Millis, Tokens, UnixMillis};
 
 /// A digest that observed a few attempts at random times.
@@ -111,4 +112,38 @@ fn unknown_target_is_neither_perfect_nor_hopeless() {
     let digest = Digest::default();
     assert!((digest.p_success() - 0.9).abs() < 1e-12);
     assert!((digest.ttft_seconds() - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn refused_key_rests_and_comes_back() {
+    let mut health = Health::default();
+    let refused = AttemptFailure::KeyRejected { status: 401 };
+    health.rest_key("A_KEY", &refused, UnixMillis(1_000));
+    assert!(health.is_key_resting("A_KEY", UnixMillis(60_999)));
+    assert!(!health.is_key_resting("A_KEY", UnixMillis(61_000)));
+    assert!(!health.is_key_resting("B_KEY", UnixMillis(1_000)));
+    let limited = AttemptFailure::RateLimited {
+        status: 429,
+        retry_after: Some(Millis(7)),
+    };
+    health.rest_key("B_KEY", &limited, UnixMillis(1_000));
+    assert!(health.is_key_resting("B_KEY", UnixMillis(1_006)));
+    assert!(!health.is_key_resting("B_KEY", UnixMillis(1_007)));
+    health.rest_key("C_KEY", &AttemptFailure::Unreachable, UnixMillis(1_000));
+    assert!(!health.is_key_resting("C_KEY", UnixMillis(1_000)));
+}
+
+#[test]
+fn invented_models_do_not_fill_the_memory() {
+    let mut health = Health::default();
+    for number in 0..5_000_u64 {
+        health.observe(
+            &format!("openai/{number}"),
+            &Observation::Failed(AttemptFailure::NotFound),
+            UnixMillis(number),
+        );
+    }
+    let known: Vec<&str> = health.targets().map(|(target, _)| target).collect();
+    assert_eq!(known.len(), 4_096);
+    assert!(known.contains(&"openai/4999") && !known.contains(&"openai/0"));
 }
