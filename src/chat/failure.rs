@@ -71,7 +71,7 @@ impl RequestError {
             | Self::NotTranslatable { field, .. } => Some(field),
             Self::UnknownRoute { .. } | Self::NotAllowed { .. } => Some("model"),
             Self::NotJson { .. } | Self::TooLarge { .. } => Some("body"),
-            _ => None,
+            Self::NoCandidate { .. } => None,
         }
     }
 }

@@ -230,7 +230,6 @@ mod tests {
     use super::*;
     use crate::config::{Catalogue, Route};
     use crate::decide::{SeedSource, plan};
-    use crate::health::View;
 
     fn record(targets: usize) -> Record {
         let target = r#"{"provider":"openai","model":"gpt-4o-mini","id":"ID"}"#;
@@ -244,7 +243,7 @@ mod tests {
         let route = Route::parse("r", &text, &Catalogue::default())
             .unwrap()
             .value;
-        let plan = plan(&Traits::default(), &route, &[View::default(); 0], 1);
+        let plan = plan(&Traits::default(), &route, &[], 1);
         let mut record = Record::rejected(
             "id".to_owned(),
             UnixMillis(1),
