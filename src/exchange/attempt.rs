@@ -214,7 +214,12 @@ impl Attempt {
             Reading::Refusal => {
                 let room = REFUSAL_BYTES_MAX.saturating_sub(self.refusal.len());
                 self.refusal.extend(bytes.iter().take(room));
-                Ok(())
+                // The reason, if there is one, stands at the start.
+                if bytes.len() > room {
+                    Err(self.refused())
+                } else {
+                    Ok(())
+                }
             }
             Reading::Head => Ok(()),
         };
