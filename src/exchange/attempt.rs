@@ -32,7 +32,7 @@ pub(super) struct Attempt {
     pub place: usize,
     pub dialect: Dialect,
     pub secret: Option<String>,
-    /// Whether the target was asked for a stream.
+    /// Whether the target was asked for a stream, and has not answered whole instead.
     pub is_streaming: bool,
     pub sent_at: UnixMillis,
     pub headers_at: Option<UnixMillis>,
@@ -227,15 +227,16 @@ impl Attempt {
         (heard, result)
     }
 
-    /// Takes the end of the bytes.
-    pub fn end(&mut self, now: UnixMillis) -> Result<Ended, Failed> {
+    /// Takes the end of the bytes. `takes_whole` says that the client wants no stream: then an answer that came whole
+    /// will do, whatever was asked for.
+    pub fn end(&mut self, takes_whole: bool, now: UnixMillis) -> Result<Ended, Failed> {
         match std::mem::replace(&mut self.reading, Reading::Head) {
             Reading::Head => Err(plain(AttemptFailure::Unreachable)),
             Reading::Refusal => {
                 self.reading = Reading::Refusal;
                 Err(self.refused())
             }
-            Reading::Whole(body) => self.end_whole(body, now),
+            Reading::Whole(body) => self.end_whole(body, takes_whole, now),
             Reading::Stream {
                 mut sse,
                 mut decoder,
@@ -301,12 +302,18 @@ impl Attempt {
         Ok(())
     }
 
-    fn end_whole(&mut self, body: Vec<u8>, now: UnixMillis) -> Result<Ended, Failed> {
+    fn end_whole(
+        &mut self,
+        body: Vec<u8>,
+        takes_whole: bool,
+        now: UnixMillis,
+    ) -> Result<Ended, Failed> {
         let answer = parse_answer(self.dialect, &body)?;
-        if self.is_streaming {
+        if !takes_whole {
             let expected = "an event stream";
             return Err(plain(AttemptFailure::Malformed { expected }));
         }
+        self.is_streaming = false;
         self.first_token_at = Some(now);
         self.finish = answer.finish;
         self.usage = answer.usage;

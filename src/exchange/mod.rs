@@ -270,10 +270,11 @@ impl Exchange {
         now: UnixMillis,
         outputs: &mut Vec<Output>,
     ) {
+        let takes_whole = !self.client.is_streaming();
         let Some(running) = self.live(attempt) else {
             return;
         };
-        match running.end(now) {
+        match running.end(takes_whole, now) {
             Ok(Ended::Stream(heard)) => {
                 self.hear(attempt, heard, now, outputs);
                 self.complete(attempt, health, now, outputs);
