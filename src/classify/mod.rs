@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Fact, Subject};
 use crate::dialects::{Dialect, Outline};
-use crate::units::Tokens;
+use crate::units::{Tokens, UnixMillis};
 
 /// Bytes of UTF-8 to one token of English, as providers' own rules of thumb have it. Other scripts and code
 /// take fewer bytes a token, so their estimate is low; the provider's own refusal then sends the request on.
@@ -44,6 +44,12 @@ pub struct Caller {
     pub pop: Option<String>,
     /// Only the headers that the route asks about, names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// Only the strings of the body's `metadata` that the route asks about.
+    pub metadata: BTreeMap<String, String>,
+    /// Whether the user's text matched, for each of the route's tests of it.
+    pub text_matches: Vec<bool>,
+    /// When the request came.
+    pub at: UnixMillis,
 }
 
 /// All that a decision may depend on, besides the route and health.
@@ -77,6 +83,13 @@ pub struct Traits {
     pub pop: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// Whether the user's text matched, for each of the route's tests of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub text_matches: Vec<bool>,
+    /// When the request came, for rules on the time.
+    pub at: UnixMillis,
     pub messages: u32,
     /// Estimated from the prompt's size.
     pub prompt_tokens: Tokens,
@@ -128,6 +141,9 @@ impl Traits {
             continent: caller.continent,
             pop: caller.pop,
             headers: caller.headers,
+            metadata: caller.metadata,
+            text_matches: caller.text_matches,
+            at: caller.at,
             messages: outline.message_count,
             prompt_tokens: estimate_prompt_tokens(outline),
             answer_tokens_max: outline.answer_tokens_max,
@@ -148,6 +164,11 @@ impl Traits {
     pub fn fact(&self, subject: &Subject) -> Fact<'_> {
         match subject {
             Subject::Header(name) => text(self.headers.get(name)),
+            Subject::Metadata(name) => text(self.metadata.get(name)),
+            Subject::Text(number) => self
+                .text_matches
+                .get(*number)
+                .map_or(Fact::Unknown, |matched| Fact::Flag(*matched)),
             Subject::Tags => Fact::Texts(&self.tags),
             Subject::Country => text(self.country.as_ref()),
             Subject::Continent => text(self.continent.as_ref()),

@@ -46,13 +46,17 @@ fn check(dir: &Path) -> Report {
         .map(|text| Catalogue::parse(&text));
     let catalogue = parsed.and_then(|parsed| report.take(dir, &providers, parsed));
     let catalogue = catalogue.unwrap_or_default();
-    let routes = dir.join("routes");
-    for file in json_files(&routes) {
-        let name = route_name(&routes, &file);
-        if let Some(text) = report.read(dir, &file) {
-            report.take(dir, &file, Route::parse(&name, &text, &catalogue));
+    let folder = dir.join("routes");
+    let files = json_files(&folder);
+    let names: Vec<String> = files.iter().map(|file| route_name(&folder, file)).collect();
+    let mut routes = Vec::new();
+    for (file, name) in files.iter().zip(&names) {
+        if let Some(text) = report.read(dir, file) {
+            let route = report.take(dir, file, Route::parse(name, &text, &catalogue));
+            routes.extend(route.map(|route| (file, route)));
         }
     }
+    check_redirects(dir, &names, &routes, &mut report);
     check_keys(dir, &mut report);
     if report.files == 0 {
         let mut problems = Problems::default();
@@ -60,6 +64,53 @@ fn check(dir: &Path) -> Report {
         report.add(dir, dir, problems.list, false);
     }
     report
+}
+
+/// Rules that send a request on: to a route that exists, and never in a circle.
+fn check_redirects(
+    dir: &Path,
+    names: &[String],
+    routes: &[(&PathBuf, Route)],
+    report: &mut Report,
+) {
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    for (file, route) in routes {
+        let mut problems = Problems::default();
+        for (place, rule) in route.rules.iter().enumerate() {
+            let Some(next) = &rule.route else {
+                continue;
+            };
+            let path = format!("rules[{place}].route");
+            if !known.contains(&next.as_str()) {
+                problems.unknown_name(&path, "a route of this folder", next, &known);
+            } else if reaches(next, &route.name, routes) {
+                let expected = "a route that does not lead back to this one";
+                problems.note(&path, expected, next.clone());
+            }
+        }
+        report.add(dir, file, problems.list, false);
+    }
+}
+
+/// Whether the rules of `from`, or of a route that they lead to, lead to `to`.
+fn reaches(from: &str, to: &str, routes: &[(&PathBuf, Route)]) -> bool {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut open = vec![from];
+    while let Some(name) = open.pop() {
+        if name == to {
+            return true;
+        }
+        if seen.contains(&name) {
+            continue;
+        }
+        seen.push(name);
+        let rules = routes
+            .iter()
+            .filter(|(_, route)| route.name == name)
+            .flat_map(|(_, route)| &route.rules);
+        open.extend(rules.filter_map(|rule| rule.route.as_deref()));
+    }
+    false
 }
 
 fn check_keys(dir: &Path, report: &mut Report) {

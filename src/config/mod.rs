@@ -9,16 +9,23 @@
 //! Not here: where entries are stored and how long they are kept in memory (`edge/entries.rs`).
 
 mod catalogue;
+mod condition;
 mod read;
 mod route;
 mod rule;
+mod strategy;
+mod window;
 
 use sha2::{Digest, Sha256};
 
 pub use catalogue::Catalogue;
+pub use condition::{Condition, Fact, Pattern, Scalar, Subject, TEXT_BYTES_MAX, Test, Texts, When};
 pub use read::{Node, Problem, Problems, nearest};
-pub use route::{Deadlines, Limits, Midstream, Prefer, Quality, Route, Sticky, Target};
-pub use rule::{Condition, Fact, Require, Rule, Scalar, Subject, Test};
+pub use route::{
+    Deadlines, Limits, Midstream, Prefer, PreferChange, Quality, Route, Sticky, Target,
+};
+pub use rule::{Require, Rule};
+pub use window::Window;
 
 /// The largest entry that is read. KV allows 25 MiB; a route of this size has some 2,000 targets.
 pub const ENTRY_BYTES_MAX: usize = 512 * 1024;

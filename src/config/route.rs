@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::catalogue::{Catalogue, read_terms};
+use super::condition::{Reading, Subject, Texts};
 use super::read::{Node, Object, Problems};
-use super::rule::{Rule, Subject, read_rules};
+use super::rule::{Rule, read_rules};
+use super::strategy::Strategy;
 use super::{Checked, Problem, Revision, parse_tree};
 use crate::providers::{Provider, Terms};
 use crate::units::{MicroUsd, Millis};
@@ -13,6 +15,7 @@ use crate::units::{MicroUsd, Millis};
 /// A person reads a route; a plan of more targets than this is never walked to its end.
 const TARGETS_MAX: usize = 256;
 const TOPICS_MAX: usize = 256;
+const REGIONS_MAX: usize = 64;
 const WEIGHT_MAX: f64 = 1e9;
 /// Beyond this an exponent decides alone, and its products stay finite.
 const EXPONENT_MAX: f64 = 1_000.0;
@@ -32,9 +35,13 @@ pub struct Route {
     pub temperature: f64,
     pub sticky: Option<Sticky>,
     pub rules: Vec<Rule>,
+    /// Tests of the user's text, by number; see [`Subject::Text`].
+    pub texts: Texts,
     pub limits: Limits,
     pub deadlines: Deadlines,
     pub midstream: Midstream,
+    /// For callers on a continent (ISO's two letters; `*` for the rest), regions from the nearest to the farthest.
+    pub ring: BTreeMap<String, Vec<String>>,
 }
 
 /// One provider and model, and its terms.
@@ -76,6 +83,37 @@ pub struct Prefer {
     pub speed: f64,
     pub quality: f64,
     pub reliability: f64,
+    /// How much of late the target said that it was rate limited.
+    pub load: f64,
+    /// How far its region stands in the route's ring from where the caller is.
+    pub distance: f64,
+}
+
+/// Exponents that a rule, a strategy or a route gives; the others stay as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PreferChange {
+    pub price: Option<f64>,
+    pub ttft: Option<f64>,
+    pub speed: Option<f64>,
+    pub quality: Option<f64>,
+    pub reliability: Option<f64>,
+    pub load: Option<f64>,
+    pub distance: Option<f64>,
+}
+
+impl Prefer {
+    #[must_use]
+    pub fn changed_by(self, change: PreferChange) -> Self {
+        Self {
+            price: change.price.unwrap_or(self.price),
+            ttft: change.ttft.unwrap_or(self.ttft),
+            speed: change.speed.unwrap_or(self.speed),
+            quality: change.quality.unwrap_or(self.quality),
+            reliability: change.reliability.unwrap_or(self.reliability),
+            load: change.load.unwrap_or(self.load),
+            distance: change.distance.unwrap_or(self.distance),
+        }
+    }
 }
 
 /// Whose requests stay with one target.
@@ -115,19 +153,61 @@ pub enum Midstream {
     Buffer,
 }
 
+impl Limits {
+    /// These limits, with `over`'s where it has any.
+    #[must_use]
+    pub fn overridden_by(self, over: Self) -> Self {
+        Self {
+            cost_max: over.cost_max.or(self.cost_max),
+        }
+    }
+}
+
+impl Deadlines {
+    /// These deadlines, with `over`'s where it has any.
+    #[must_use]
+    pub fn overridden_by(self, over: Self) -> Self {
+        Self {
+            headers: over.headers.or(self.headers),
+            first_token: over.first_token.or(self.first_token),
+            idle: over.idle.or(self.idle),
+            total: over.total.or(self.total),
+        }
+    }
+}
+
 impl Route {
     /// The request headers that this route asks about, names in lower case.
-    pub fn headers(&self) -> impl Iterator<Item = &str> {
-        let conditions = self.rules.iter().flat_map(|rule| &rule.when);
-        let asked = conditions.filter_map(|condition| match &condition.subject {
-            Subject::Header(name) => Some(name.as_str()),
-            _ => None,
+    #[must_use]
+    pub fn headers(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        if let Some(Sticky::Header(name)) = &self.sticky {
+            names.push(name.as_str());
+        }
+        self.each_subject(|subject| {
+            if let Subject::Header(name) = subject {
+                names.push(name);
+            }
         });
-        let sticky = match &self.sticky {
-            Some(Sticky::Header(name)) => Some(name.as_str()),
-            _ => None,
-        };
-        asked.chain(sticky)
+        names
+    }
+
+    /// The names in the body's `metadata` that this route asks about.
+    #[must_use]
+    pub fn metadata(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.each_subject(|subject| {
+            if let Subject::Metadata(name) = subject {
+                names.push(name.as_str());
+            }
+        });
+        names
+    }
+
+    fn each_subject<'a>(&'a self, mut visit: impl FnMut(&'a Subject)) {
+        for rule in &self.rules {
+            rule.when.each_subject(&mut visit);
+        }
     }
 
     /// Reads a route's entry.
@@ -182,9 +262,11 @@ impl Route {
             temperature: 1.0,
             sticky: None,
             rules: Vec::new(),
+            texts: Texts::new(),
             limits: Limits::default(),
             deadlines: Deadlines::default(),
             midstream: Midstream::default(),
+            ring: BTreeMap::new(),
         }
     }
 }
@@ -201,9 +283,11 @@ fn read_route(
             "$schema",
             "description",
             "targets",
+            "strategy",
             "prefer",
             "temperature",
             "sticky",
+            "ring",
             "rules",
             "limits",
             "deadlines",
@@ -212,45 +296,88 @@ fn read_route(
         problems,
     )?;
     let (targets, ids) = read_targets(&fields, catalogue, problems);
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let rules = fields
-        .field("rules")
-        .map(|node| read_rules(&node, &ids, problems, warnings))
-        .unwrap_or_default();
-    let prefer = fields
-        .field("prefer")
-        .map(|node| read_prefer(&node, problems))
-        .unwrap_or_default();
-    let temperature = fields
-        .field("temperature")
-        .and_then(|node| node.number(0.0, TEMPERATURE_MAX, problems));
-    let sticky = fields
-        .field("sticky")
-        .and_then(|node| read_sticky(&node, problems));
-    let limits = fields
-        .field("limits")
-        .map(|node| read_limits(&node, problems))
-        .unwrap_or_default();
-    let deadlines = fields
-        .field("deadlines")
-        .map(|node| read_deadlines(&node, problems))
-        .unwrap_or_default();
-    let midstream = fields
-        .field("midstream")
-        .and_then(|node| read_midstream(&node, problems, warnings));
-    warn_of_unknown_prices(&targets, prefer, warnings);
-    Some(Route {
+    let mut route = Route {
         name: name.to_owned(),
         revision: Revision::default(),
         targets,
-        prefer,
-        temperature: temperature.unwrap_or(1.0),
-        sticky,
-        rules,
-        limits,
-        deadlines,
-        midstream: midstream.unwrap_or_default(),
-    })
+        prefer: Prefer::default(),
+        temperature: 1.0,
+        sticky: None,
+        rules: Vec::new(),
+        texts: Texts::new(),
+        limits: Limits::default(),
+        deadlines: Deadlines::default(),
+        midstream: Midstream::default(),
+        ring: BTreeMap::new(),
+    };
+    if let Some(node) = fields.field("strategy")
+        && let Some(strategy) = Strategy::read(&node, problems)
+    {
+        strategy.expand(&mut route);
+    }
+    read_settings(&fields, &mut route, problems, warnings);
+    if let Some(node) = fields.field("rules") {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let mut reading = Reading::new(problems, warnings);
+        route.rules = read_rules(&node, &ids, &mut reading);
+        route.texts = reading.texts;
+    }
+    if route.prefer.distance > 0.0 && route.ring.is_empty() {
+        problems.note(
+            "ring",
+            "regions by continent, since the route prefers by distance",
+            "nothing",
+        );
+    }
+    warn_of_unknown_prices(&route.targets, route.prefer, warnings);
+    Some(route)
+}
+
+/// The plain fields; each one that is there wins over what the strategy set.
+fn read_settings(
+    fields: &Object<'_>,
+    route: &mut Route,
+    problems: &mut Problems,
+    warnings: &mut Problems,
+) {
+    if let Some(node) = fields.field("prefer") {
+        route.prefer = route.prefer.changed_by(PreferChange::read(&node, problems));
+    }
+    if let Some(temperature) = fields
+        .field("temperature")
+        .and_then(|node| node.number(0.0, TEMPERATURE_MAX, problems))
+    {
+        route.temperature = temperature;
+    }
+    if let Some(node) = fields.field("sticky") {
+        route.sticky = read_sticky(&node, problems);
+    }
+    if let Some(node) = fields.field("ring") {
+        route.ring = read_ring(&node, problems);
+    }
+    if let Some(node) = fields.field("limits") {
+        route.limits = read_limits(&node, problems);
+    }
+    if let Some(node) = fields.field("deadlines") {
+        route.deadlines = read_deadlines(&node, problems);
+    }
+    if let Some(node) = fields.field("midstream") {
+        route.midstream = read_midstream(&node, problems, warnings).unwrap_or_default();
+    }
+}
+
+fn read_ring(node: &Node<'_>, problems: &mut Problems) -> BTreeMap<String, Vec<String>> {
+    const CONTINENTS: [&str; 8] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA", "*"];
+    let mut ring = BTreeMap::new();
+    let Some(fields) = node.object(&CONTINENTS, problems) else {
+        return ring;
+    };
+    for (continent, node) in fields.fields() {
+        if let Some(regions) = node.texts(REGIONS_MAX, problems) {
+            ring.insert(continent.to_owned(), regions);
+        }
+    }
+    ring
 }
 
 /// The targets, and the ids of all that were written, so that a rule that names a broken one is not at fault.
@@ -398,21 +525,33 @@ fn read_quality(node: &Node<'_>, problems: &mut Problems) -> Quality {
     quality
 }
 
-fn read_prefer(node: &Node<'_>, problems: &mut Problems) -> Prefer {
-    let known = ["price", "ttft", "speed", "quality", "reliability"];
-    let Some(fields) = node.object(&known, problems) else {
-        return Prefer::default();
-    };
-    let mut exponent = |name: &str| {
-        let node = fields.field(name)?;
-        node.number(0.0, EXPONENT_MAX, problems)
-    };
-    Prefer {
-        price: exponent("price").unwrap_or(0.0),
-        ttft: exponent("ttft").unwrap_or(0.0),
-        speed: exponent("speed").unwrap_or(0.0),
-        quality: exponent("quality").unwrap_or(0.0),
-        reliability: exponent("reliability").unwrap_or(0.0),
+impl PreferChange {
+    pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Self {
+        let known = [
+            "price",
+            "ttft",
+            "speed",
+            "quality",
+            "reliability",
+            "load",
+            "distance",
+        ];
+        let Some(fields) = node.object(&known, problems) else {
+            return Self::default();
+        };
+        let mut exponent = |name: &str| {
+            let node = fields.field(name)?;
+            node.number(0.0, EXPONENT_MAX, problems)
+        };
+        Self {
+            price: exponent("price"),
+            ttft: exponent("ttft"),
+            speed: exponent("speed"),
+            quality: exponent("quality"),
+            reliability: exponent("reliability"),
+            load: exponent("load"),
+            distance: exponent("distance"),
+        }
     }
 }
 
@@ -435,7 +574,7 @@ fn read_sticky(node: &Node<'_>, problems: &mut Problems) -> Option<Sticky> {
     }
 }
 
-fn read_limits(node: &Node<'_>, problems: &mut Problems) -> Limits {
+pub(super) fn read_limits(node: &Node<'_>, problems: &mut Problems) -> Limits {
     let Some(fields) = node.object(&["cost_usd_max"], problems) else {
         return Limits::default();
     };
@@ -446,7 +585,7 @@ fn read_limits(node: &Node<'_>, problems: &mut Problems) -> Limits {
     Limits { cost_max }
 }
 
-fn read_deadlines(node: &Node<'_>, problems: &mut Problems) -> Deadlines {
+pub(super) fn read_deadlines(node: &Node<'_>, problems: &mut Problems) -> Deadlines {
     let known = ["headers_ms", "first_token_ms", "idle_ms", "total_ms"];
     let Some(fields) = node.object(&known, problems) else {
         return Deadlines::default();

@@ -21,9 +21,9 @@ use crate::classify::Traits;
 use crate::config::Route;
 use crate::health::{Admission, View};
 
-pub use rules::Exclusion;
+pub use rules::{Exclusion, Settings, redirect};
 pub use seed::{Seed, SeedSource};
-pub use signals::Signals;
+pub use signals::{Ring, Signals};
 
 /// Below this a temperature is 0: scores divided by less lose the draw in rounding.
 const TEMPERATURE_MIN: f64 = 1e-6;
@@ -54,6 +54,8 @@ pub struct Plan {
     pub order: Vec<usize>,
     /// The rules that fired, by name.
     pub rules: Vec<String>,
+    /// What they left of the route's settings.
+    pub settings: Settings,
 }
 
 impl Plan {
@@ -72,16 +74,18 @@ impl Plan {
 #[must_use]
 pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
     let fired = rules::fired(traits, route);
+    let settings = rules::settings(route, &fired);
+    let ring = Ring::of(route, traits);
     let consider = |(place, target): (usize, &crate::config::Target)| {
         let view = views.get(place).copied().unwrap_or_default();
-        let signals = Signals::of(target, traits, &view);
+        let signals = Signals::of(target, traits, &view, &ring);
         Candidate {
             target: target.id.clone(),
             provider: target.provider.name.clone(),
             model: target.model.clone(),
-            score: signals.score(route.prefer),
+            score: signals.score(settings.prefer),
             share: 0.0,
-            excluded: rules::exclusion(target, traits, route, &fired, &signals),
+            excluded: rules::exclusion(target, traits, settings.limits, &fired, &signals),
             signals,
             health: view,
         }
@@ -91,6 +95,7 @@ pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
     Plan {
         candidates,
         order,
+        settings,
         rules: fired.iter().map(|fired| fired.name.clone()).collect(),
     }
 }

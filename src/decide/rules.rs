@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::signals::Signals;
 use crate::classify::Traits;
-use crate::config::{Require, Route, Rule, Target};
+use crate::config::{Deadlines, Limits, Prefer, Require, Route, Rule, Subject, Target};
 use crate::providers::Ability;
 
 /// Why a target is not a candidate for this request.
@@ -53,10 +53,8 @@ pub(super) struct Fired<'a> {
 
 /// The rules of the route that apply to this request, in the route's order.
 pub(super) fn fired<'a>(traits: &Traits, route: &'a Route) -> Vec<Fired<'a>> {
-    let holds = |rule: &Rule| {
-        let mut conditions = rule.when.iter();
-        conditions.all(|condition| condition.test.matches(traits.fact(&condition.subject)))
-    };
+    let fact = |subject: &Subject| traits.fact(subject);
+    let holds = |rule: &Rule| rule.when.holds(&fact, traits.at);
     let named = |(place, rule): (usize, &'a Rule)| Fired {
         name: rule
             .name
@@ -68,11 +66,39 @@ pub(super) fn fired<'a>(traits: &Traits, route: &'a Route) -> Vec<Fired<'a>> {
     rules.filter(|(_, rule)| holds(rule)).map(named).collect()
 }
 
+/// What a route prefers and allows for one request, once the rules that fired have changed it. The last rule wins.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Settings {
+    pub prefer: Prefer,
+    pub limits: Limits,
+    pub deadlines: Deadlines,
+}
+
+pub(super) fn settings(route: &Route, fired: &[Fired<'_>]) -> Settings {
+    let start = Settings {
+        prefer: route.prefer,
+        limits: route.limits,
+        deadlines: route.deadlines,
+    };
+    fired.iter().fold(start, |settings, fired| Settings {
+        prefer: settings.prefer.changed_by(fired.rule.prefer),
+        limits: settings.limits.overridden_by(fired.rule.limits),
+        deadlines: settings.deadlines.overridden_by(fired.rule.deadlines),
+    })
+}
+
+/// The route that the first rule with such an effect sends this request to.
+#[must_use]
+pub fn redirect<'a>(traits: &Traits, route: &'a Route) -> Option<&'a str> {
+    let fired = fired(traits, route);
+    fired.iter().find_map(|fired| fired.rule.route.as_deref())
+}
+
 /// The first reason to drop the target, what it lacks before what the route forbids.
 pub(super) fn exclusion(
     target: &Target,
     traits: &Traits,
-    route: &Route,
+    limits: Limits,
     fired: &[Fired<'_>],
     signals: &Signals,
 ) -> Option<Exclusion> {
@@ -103,10 +129,7 @@ pub(super) fn exclusion(
         let rule = fired.name.clone();
         return Some(Exclusion::Rule { rule });
     }
-    let is_too_dear = route
-        .limits
-        .cost_max
-        .is_some_and(|limit| signals.cost > limit);
+    let is_too_dear = limits.cost_max.is_some_and(|limit| signals.cost > limit);
     is_too_dear.then_some(Exclusion::CostAboveLimit)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! score = ln(weight) − price·ln(cost) − ttft·ln(ttft) − speed·ln(seconds per token)
-//!       + quality·ln(quality) + reliability·ln(p_success)
+//!       + quality·ln(quality) + reliability·ln(p_success) − load·ln(1 + rate_limited) − distance·ln(distance)
 //! ```
 //!
 //! Logarithms make units cancel: the same prices in another currency add the same constant to every score. A signal
@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::classify::Traits;
-use crate::config::{Prefer, Quality, Target};
+use crate::config::{Prefer, Quality, Route, Target};
 use crate::health::View;
 use crate::providers::Price;
 use crate::units::{MicroUsd, Tokens};
@@ -41,11 +41,43 @@ pub struct Signals {
     /// From 0 (excluded) to 1.
     pub quality: f64,
     pub p_success: f64,
+    /// Answers of late that said it was rate limited, each worth half after 30 s.
+    pub rate_limited: f64,
+    /// The place of its region in the ring, from 1; one more than the last for a region that is not in it.
+    pub distance: f64,
+}
+
+/// Regions from the nearest to the farthest, for one caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Ring<'a> {
+    regions: &'a [String],
+}
+
+impl<'a> Ring<'a> {
+    #[must_use]
+    pub fn of(route: &'a Route, traits: &Traits) -> Self {
+        let here = traits.continent.as_deref().unwrap_or("*");
+        let regions = route.ring.get(here).or_else(|| route.ring.get("*"));
+        Self {
+            regions: regions.map_or(&[], Vec::as_slice),
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a ring has some tens of regions"
+    )]
+    fn distance(&self, region: Option<&str>) -> f64 {
+        let is_it =
+            |known: &String| region.is_some_and(|region| known.eq_ignore_ascii_case(region));
+        let place = self.regions.iter().position(is_it);
+        (place.unwrap_or(self.regions.len()) + 1) as f64
+    }
 }
 
 impl Signals {
     #[must_use]
-    pub fn of(target: &Target, traits: &Traits, view: &View) -> Self {
+    pub fn of(target: &Target, traits: &Traits, view: &View, ring: &Ring<'_>) -> Self {
         Self {
             weight: target.weight,
             cost: expected_cost(target, traits, view),
@@ -53,6 +85,8 @@ impl Signals {
             seconds_per_token: view.seconds_per_token,
             quality: quality_for(&target.quality, traits.topic.as_deref()),
             p_success: view.p_success,
+            rate_limited: view.rate_limited,
+            distance: ring.distance(target.region.as_deref()),
         }
     }
 
@@ -65,6 +99,8 @@ impl Signals {
             - prefer.speed * libm::log(self.seconds_per_token)
             + prefer.quality * libm::log(self.quality)
             + prefer.reliability * libm::log(self.p_success)
+            - prefer.load * libm::log(1.0 + self.rate_limited)
+            - prefer.distance * libm::log(self.distance)
     }
 }
 

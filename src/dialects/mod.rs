@@ -23,13 +23,15 @@ mod read;
 mod splice;
 mod stream;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use client_error::{ClientError, encode_error, encode_error_event};
 pub use outline::Outline;
 pub use stream::{StreamDecoder, StreamEncoder, StreamFault, encode_end};
 
-use crate::chat::{Answer, AttemptFailure, ProviderError, Request, RequestError};
+use crate::chat::{Answer, AttemptFailure, Message, Part, ProviderError, Request, RequestError};
 use crate::units::{Millis, Tokens, UnixMillis};
 
 /// A wire format that we speak.
@@ -122,6 +124,55 @@ pub fn parse_request(client: Dialect, body: &[u8]) -> Result<Request<'_>, Reques
         Dialect::OpenaiChat => openai_chat::parse_request(body),
         Dialect::Anthropic => anthropic::parse_request(body),
     }
+}
+
+/// The text of the user's messages, the newest first, a line apart, until `limit` bytes are full.
+///
+/// # Errors
+/// The caller's mistake, with the path of the field.
+pub fn user_text(client: Dialect, body: &[u8], limit: usize) -> Result<String, RequestError> {
+    let request = parse_request(client, body)?;
+    let mut text = String::new();
+    for message in request.messages.iter().rev() {
+        let Message::User(parts) = message else {
+            continue;
+        };
+        for part in parts {
+            let Part::Text(piece) = part else {
+                continue;
+            };
+            let room = limit.saturating_sub(text.len());
+            // The end of a long message holds the question; its start is often a document.
+            let start = piece.len().saturating_sub(room);
+            let start = (start..=piece.len()).find(|place| piece.is_char_boundary(*place));
+            text.push_str(
+                start
+                    .and_then(|start| piece.get(start..))
+                    .unwrap_or_default(),
+            );
+            text.push('\n');
+            if text.len() >= limit {
+                return Ok(text);
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// The strings among the values of the body's top-level `metadata`; both dialects have it.
+#[must_use]
+pub fn metadata(body: &[u8]) -> BTreeMap<String, String> {
+    #[derive(serde::Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        metadata: Option<BTreeMap<String, &'a serde_json::value::RawValue>>,
+    }
+    let body: Option<Body<'_>> = serde_json::from_slice(body).ok();
+    let fields = body.and_then(|body| body.metadata).unwrap_or_default();
+    let read = |(name, value): (String, &serde_json::value::RawValue)| {
+        Some((name, serde_json::from_str(value.get()).ok()?))
+    };
+    fields.into_iter().filter_map(read).collect()
 }
 
 /// Writes a whole request.

@@ -22,12 +22,16 @@ const LOCAL_ADMIN_KEY: &str = "wp-admin";
 /// How much of a body that is too large is read and dropped: a client that is refused while it still uploads sees a
 /// broken connection instead of the reason.
 const DISCARDED_BYTES_MAX: u64 = 48 * 1024 * 1024;
-/// A longer value of a header that a rule or the record reads is cut.
+/// A longer value of a header or of metadata that a rule or the record reads is cut.
 const HEADER_CHARS_MAX: usize = 1_024;
 
 pub fn header(request: &Request, name: &str) -> Option<String> {
     let value = request.headers().get(name).ok().flatten()?;
-    Some(value.chars().take(HEADER_CHARS_MAX).collect())
+    Some(shortened(&value))
+}
+
+pub fn shortened(value: &str) -> String {
+    value.chars().take(HEADER_CHARS_MAX).collect()
 }
 
 /// `authorization: Bearer`, as OpenAI's SDKs send it, or `x-api-key`, as Anthropic's do.
@@ -72,6 +76,10 @@ pub async fn key_terms(
             "this key is disabled; ask whoever gave it to you",
         )),
         Some(terms) => Ok(terms),
+        None if is_local(env) => Err(unauthorized(
+            "unknown_key",
+            "this key is not known here; locally, `wp-demo` works, and so do those in keys.json of the config folder",
+        )),
         None if entries.has_keys().await => Err(unauthorized(
             "unknown_key",
             "this key is not known here; ask your operator for one",
@@ -132,7 +140,7 @@ pub fn caller_of(request: &Request, terms: &KeyTerms) -> Caller {
         country: text("country"),
         continent: text("continent"),
         pop: text("colo"),
-        headers: std::collections::BTreeMap::new(),
+        ..Caller::default()
     }
 }
 

@@ -31,9 +31,9 @@ use worker::{Context, Env, MessageBatch, event};
 use crate::access::KeyTerms;
 use crate::chat::RequestError;
 use crate::classify::{Caller, Traits};
-use crate::config::{Catalogue, Route};
-use crate::decide::Seed;
-use crate::dialects::{ClientError, Dialect, outline};
+use crate::config::{Catalogue, Fact, Route, TEXT_BYTES_MAX};
+use crate::decide::{Seed, redirect};
+use crate::dialects::{ClientError, Dialect, metadata, outline, user_text};
 use crate::exchange::Order;
 use crate::journal::{ConfigRevisions, Record};
 
@@ -49,6 +49,8 @@ const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const MODEL_BYTES_MAX: usize = 512;
 /// Names of routes that a message lists.
 const NAMES_SHOWN_MAX: usize = 20;
+/// Routes that one request may be sent on to; `waypost check` refuses circles, a raw put does not.
+const REDIRECTS_MAX: usize = 4;
 /// The routes that `auto` stands for, first come.
 const AUTO: [&str; 2] = ["auto", "default"];
 
@@ -145,6 +147,7 @@ impl Edge {
         let id = clock::exchange_id(now);
         let mut caller = caller_of(&self.request, &terms);
         caller.dialect = Some(dialect);
+        caller.at = now;
         match self.order(dialect, &id, &terms, caller.clone()).await {
             Ok(order) => Ok(self.run(order).await),
             Err(refusal) => {
@@ -177,30 +180,70 @@ impl Edge {
         let outline = outline(dialect, &body).map_err(Refusal::from)?;
         let name =
             header(&self.request, "x-waypost-route").unwrap_or_else(|| outline.model.clone());
-        let refused = |error: ClientError, caller: Caller| Refusal {
+        let refused = |error: ClientError, caller: &Caller| Refusal {
             error,
             route: name.chars().take(MODEL_BYTES_MAX).collect(),
-            traits: Some(Traits::of(&outline, caller)),
+            traits: Some(Traits::of(&outline, caller.clone())),
         };
-        let found = match self.find_route(&name, terms).await {
+        let mut found = match self.find_route(&name, terms).await {
             Ok(found) => found,
-            Err(error) => return Err(refused(error, caller)),
+            Err(error) => return Err(refused(error, &caller)),
         };
-        for name in found.route.headers() {
+        let mut via = Vec::new();
+        loop {
+            self.ask_for(&found.route, &body, &mut caller);
+            let traits = Traits::of(&outline, caller.clone());
+            let next = redirect(&traits, &found.route).filter(|_| via.len() < REDIRECTS_MAX);
+            let Some(next) = next.map(str::to_owned) else {
+                return Ok(Order {
+                    id: id.to_owned(),
+                    client: dialect,
+                    seed: Seed::of(&found.route, &traits, clock::random()),
+                    body,
+                    traits,
+                    route: found.route,
+                    via,
+                    config: found.config,
+                });
+            };
+            // The route's author sends the request there, so the key need not be allowed to.
+            let anyone = KeyTerms::unlimited(&terms.name);
+            via.push(found.route.name.clone());
+            found = match self.find_route(&next, &anyone).await {
+                Ok(found) => found,
+                Err(error) => return Err(refused(error, &caller)),
+            };
+        }
+    }
+
+    /// Adds what this route asks about, and nothing else: what is here goes into the record.
+    fn ask_for(&self, route: &Route, body: &[u8], caller: &mut Caller) {
+        for name in route.headers() {
             if let Some(value) = header(&self.request, name) {
                 caller.headers.insert(name.to_owned(), value);
             }
         }
-        let traits = Traits::of(&outline, caller);
-        Ok(Order {
-            id: id.to_owned(),
-            client: dialect,
-            body,
-            seed: Seed::of(&found.route, &traits, clock::random()),
-            traits,
-            route: found.route,
-            config: found.config,
-        })
+        let asked = route.metadata();
+        if !asked.is_empty() {
+            let known = metadata(body);
+            let asked = known
+                .into_iter()
+                .filter(|(name, _)| asked.contains(&name.as_str()));
+            caller
+                .metadata
+                .extend(asked.map(|(name, value)| (name, caller::shortened(&value))));
+        }
+        caller.text_matches.clear();
+        if !route.texts.is_empty() {
+            let dialect = caller.dialect.unwrap_or(Dialect::OpenaiChat);
+            // A body that we cannot take apart may still match as it is; a rule that guards must not be passed by.
+            let text = user_text(dialect, body, TEXT_BYTES_MAX).unwrap_or_else(|_| {
+                let start = body.len().saturating_sub(TEXT_BYTES_MAX);
+                String::from_utf8_lossy(body.get(start..).unwrap_or_default()).into_owned()
+            });
+            let matches = |test: &crate::config::Test| test.matches(Fact::Text(&text));
+            caller.text_matches.extend(route.texts.iter().map(matches));
+        }
     }
 
     /// Starts the exchange and waits for its head.

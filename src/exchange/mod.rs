@@ -45,6 +45,8 @@ pub struct Order {
     pub body: Vec<u8>,
     pub traits: Traits,
     pub route: Arc<Route>,
+    /// The routes whose rules sent the request on to this one.
+    pub via: Vec<String>,
     pub config: ConfigRevisions,
     pub seed: Seed,
 }
@@ -319,7 +321,7 @@ impl Exchange {
             return;
         }
         for attempt in 0..self.attempts.len() {
-            let deadlines = self.order.route.deadlines;
+            let deadlines = self.plan.settings.deadlines;
             let Some(running) = self.live(attempt) else {
                 continue;
             };
@@ -346,7 +348,7 @@ impl Exchange {
     }
 
     fn total_due(&self) -> Option<UnixMillis> {
-        let total = self.order.route.deadlines.total?;
+        let total = self.plan.settings.deadlines.total?;
         Some(self.began_at + total)
     }
 
@@ -540,7 +542,8 @@ impl Exchange {
         }
         let traits = &self.order.traits;
         let is_streaming = traits.is_streaming
-            || (traits.unportable.is_none() && deadlines::need_stream(&self.order.route.deadlines));
+            || (traits.unportable.is_none()
+                && deadlines::need_stream(&self.plan.settings.deadlines));
         let draw = self
             .order
             .seed
@@ -724,6 +727,7 @@ impl Exchange {
             id: order.id.clone(),
             at: self.began_at,
             route: order.route.name.clone(),
+            via: order.via.clone(),
             config: Some(order.config.clone()),
             traits: order.traits.clone(),
             decision: Some(Decision {
@@ -758,7 +762,7 @@ impl Exchange {
         if self.is_over {
             return;
         }
-        let deadlines = self.order.route.deadlines;
+        let deadlines = self.plan.settings.deadlines;
         let live = self.attempts.iter().filter(|attempt| attempt.is_live());
         let due = live.map(|attempt| next_due(attempt, &deadlines).0);
         let Some(at) = due.chain(self.total_due()).min() else {

@@ -62,6 +62,9 @@ pub struct View {
     pub seconds_per_token: f64,
     /// How long its answers are, for the cost of the next one.
     pub answer_tokens: f64,
+    /// Answers that said it was rate limited, decayed.
+    #[serde(default)]
+    pub rate_limited: f64,
     pub admission: Admission,
 }
 

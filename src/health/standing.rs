@@ -89,6 +89,7 @@ impl Standing {
             ttft_seconds: digest.ttft_seconds(),
             seconds_per_token: digest.seconds_per_token(),
             answer_tokens: digest.answer_tokens(),
+            rate_limited: digest.rate_limited,
             admission: self.admission(now),
         }
     }

@@ -26,6 +26,9 @@ pub struct Record {
     pub id: String,
     pub at: UnixMillis,
     pub route: String,
+    /// The routes whose rules sent the request on, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub via: Vec<String>,
     /// Absent where the request never met a route.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub config: Option<ConfigRevisions>,
@@ -160,6 +163,7 @@ impl Record {
             id,
             at,
             route,
+            via: Vec::new(),
             config: None,
             traits,
             decision: None,

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use waypost::classify::Traits;
 use waypost::config::{Catalogue, Route};
-use waypost::decide::{Exclusion, Plan, Seed, SeedSource, plan};
+use waypost::decide::{Exclusion, Plan, Seed, SeedSource, plan, redirect};
 use waypost::health::{Admission, View};
-use waypost::units::{MicroUsd, Tokens, UnixMillis};
+use waypost::units::{MicroUsd, Millis, Tokens, UnixMillis};
 
 /// Draws that compare shares with frequencies.
 const DRAWS: u32 = 100_000;
@@ -16,15 +16,31 @@ fn view() -> impl Strategy<Value = View> {
         1 => (0.05..0.95).prop_map(|share| Admission::Recovering { share }),
         1 => Just(Admission::Ejected { until: UnixMillis(9) }),
     ];
-    (0.01..0.99, 0.05..20.0, 0.001..0.5, 1.0..4_000.0, admission).prop_map(
-        |(p_success, ttft_seconds, seconds_per_token, answer_tokens, admission)| View {
-            p_success,
-            ttft_seconds,
-            seconds_per_token,
-            answer_tokens,
-            admission,
-        },
+    (
+        0.01..0.99,
+        0.05..20.0,
+        0.001..0.5,
+        1.0..4_000.0,
+        0.0..9.0,
+        admission,
     )
+        .prop_map(
+            |(
+                p_success,
+                ttft_seconds,
+                seconds_per_token,
+                answer_tokens,
+                rate_limited,
+                admission,
+            )| View {
+                p_success,
+                ttft_seconds,
+                seconds_per_token,
+                answer_tokens,
+                rate_limited,
+                admission,
+            },
+        )
 }
 
 /// One target's JSON fields, without its id.
@@ -448,7 +464,20 @@ fn every_exponent_weighs_its_own_signal() {
         share_of_first(quality, [base; 2], r#","prefer":{"quality":2}"#),
         0.8,
     );
-    for other in [[faster, base], [quicker, base], [base, shaky]] {
+    let limited = View {
+        rate_limited: 1.0,
+        ..base
+    };
+    assert_share(
+        share_of_first(same, [base, limited], r#","prefer":{"load":2}"#),
+        0.8,
+    );
+    for other in [
+        [faster, base],
+        [quicker, base],
+        [base, shaky],
+        [base, limited],
+    ] {
         assert_share(share_of_first(same, other, ""), 0.5);
     }
 }
@@ -506,4 +535,197 @@ fn two_routes_split_the_same_sessions_independently() {
     assert_eq!(seed("a", Some("s")), seed("a", Some("s")));
     assert_eq!(seed("a", None).source, SeedSource::Random);
     assert_eq!(seed("a", None).value, 5);
+}
+
+#[test]
+fn ring_prefers_the_nearest_region_and_the_next_when_it_is_down() {
+    let text = r#"{"strategy":"nearest","ring":{"EU":["eu","us"],"*":["us","eu"]},"targets":[
+        {"id":"far","provider":"openai","model":"m"},
+        {"id":"eu","provider":"openai","model":"m","region":"EU"},
+        {"id":"us","provider":"openai","model":"m","region":"us"}]}"#;
+    let route = route(text);
+    let order = |continent: Option<&str>, views: &[View]| {
+        let traits = Traits {
+            continent: continent.map(str::to_owned),
+            ..traits()
+        };
+        names(&plan(&traits, &route, views, 1))
+    };
+    let mut views = [View::default(); 3];
+    assert_eq!(order(Some("EU"), &views), ["eu", "us", "far"]);
+    assert_eq!(order(Some("AS"), &views), ["us", "eu", "far"]);
+    assert_eq!(order(None, &views), ["us", "eu", "far"]);
+    views[1].admission = Admission::Ejected {
+        until: UnixMillis(9),
+    };
+    assert_eq!(order(Some("EU"), &views), ["us", "far", "eu"]);
+}
+
+/// What each strategy does to two targets, the first of which is better in just the way that it looks for.
+#[test]
+fn strategies_find_what_their_names_say() {
+    let base = View::default();
+    let fast = View {
+        ttft_seconds: 0.1,
+        ..base
+    };
+    let quick = View {
+        seconds_per_token: 0.001,
+        ..base
+    };
+    let limited = View {
+        rate_limited: 50.0,
+        ..base
+    };
+    let cheap = [
+        r#","usd_per_mtok":{"in":1,"out":1}"#,
+        r#","usd_per_mtok":{"in":2,"out":2}"#,
+    ];
+    let good = [r#","quality":0.9"#, r#","quality":0.8"#];
+    let same = ["", ""];
+    let share = |strategy: &str, fields, views| {
+        share_of_first(fields, views, &format!(",\"strategy\":\"{strategy}\""))
+    };
+    assert_share(share("priority", same, [base; 2]), 1.0);
+    assert_share(share("weighted", [r#","weight":3"#, ""], [base; 2]), 0.75);
+    assert_share(share("cheapest", cheap, [base; 2]), 1.0);
+    assert_share(share("inverse_square_price", cheap, [base; 2]), 0.8);
+    assert_share(share("fastest_first_token", same, [fast, base]), 1.0);
+    assert_share(share("fastest_finish", same, [quick, fast]), 1.0);
+    assert_share(share("quality", good, [base; 2]), 1.0);
+    assert!(share("least_loaded", same, [base, limited]) > 0.99);
+    for (fields, views) in [
+        (cheap, [base; 2]),
+        (good, [base; 2]),
+        (same, [fast, base]),
+        (same, [quick, base]),
+    ] {
+        assert!(share("balanced", fields, views) > 0.6);
+    }
+}
+
+#[test]
+fn field_of_the_route_wins_over_its_strategy() {
+    let text = r#"{"strategy":"cheapest","temperature":1,"prefer":{"quality":3},
+        "targets":[{"provider":"openai","model":"m"}]}"#;
+    let route = route(text);
+    assert!((route.temperature - 1.0).abs() < f64::EPSILON);
+    assert!(
+        (route.prefer.price - 1.0).abs() < f64::EPSILON
+            && (route.prefer.quality - 3.0).abs() < f64::EPSILON
+    );
+}
+
+#[test]
+fn rules_change_settings_and_the_last_one_wins() {
+    let text = r#"{"targets":[{"id":"a","provider":"openai","model":"m"}],
+        "prefer":{"price":1,"ttft":2},"deadlines":{"idle_ms":5},"limits":{"cost_usd_max":1},
+        "rules":[
+            {"when":{"tags":"x"},"prefer":{"price":0},"deadlines":{"idle_ms":7,"total_ms":9}},
+            {"when":{"tags":["x","y"]},"prefer":{"quality":4},"limits":{"cost_usd_max":0.5},"deadlines":{"idle_ms":8}}
+        ]}"#;
+    let route = route(text);
+    let settings = |tag: &str| {
+        let traits = Traits {
+            tags: vec![tag.to_owned()],
+            ..traits()
+        };
+        plan(&traits, &route, &[View::default()], 1).settings
+    };
+    let both = settings("x");
+    let found = [both.prefer.price, both.prefer.ttft, both.prefer.quality];
+    for (found, expected) in found.into_iter().zip([0.0, 2.0, 4.0]) {
+        assert_share(found, expected);
+    }
+    assert_eq!(both.limits.cost_max, Some(MicroUsd(500_000.0)));
+    assert_eq!(
+        (both.deadlines.idle, both.deadlines.total),
+        (Some(Millis(8)), Some(Millis(9)))
+    );
+    assert_eq!(settings("z").deadlines.idle, Some(Millis(5)));
+}
+
+/// Every operator, on a fact that it takes and one that it refuses.
+#[test]
+fn every_operator_takes_and_refuses() {
+    let fires = |when: &str, traits: &Traits| {
+        let text = format!(
+            "{{\"targets\":[{{\"id\":\"a\",\"provider\":\"openai\",\"model\":\"m\"}}],\
+             \"rules\":[{{\"when\":{when},\"avoid\":\"a\"}}]}}"
+        );
+        !plan(traits, &route(&text), &[View::default()], 1)
+            .rules
+            .is_empty()
+    };
+    let known = Traits {
+        model: "Team/Chat-4".to_owned(),
+        tags: vec!["alpha".to_owned(), "beta-2".to_owned()],
+        metadata: [("tier".to_owned(), "gold".to_owned())].into(),
+        text_matches: vec![true, false],
+        prompt_tokens: Tokens(50),
+        at: UnixMillis(1_795_392_000_000),
+        ..Traits::default()
+    };
+    let taken = [
+        r#"{"model":{"eq":"team/chat-4"}}"#,
+        r#"{"model":{"contains":"CHAT"}}"#,
+        r#"{"model":{"prefix":"team/"}}"#,
+        r#"{"model":{"glob":"team/*-?"}}"#,
+        r#"{"model":{"regex":"^Team/[A-Z][a-z]+-[0-9]$"}}"#,
+        r#"{"model":{"any":["x",{"prefix":"team"}]}}"#,
+        r#"{"model":{"all":[{"prefix":"team"},{"contains":"4"}]}}"#,
+        r#"{"model":{"none":["x","y"]}}"#,
+        r#"{"tags":{"glob":"beta*"}}"#,
+        r#"{"metadata":{"tier":"gold"}}"#,
+        r#"{"prompt_tokens":{"between":[50,60]}}"#,
+        r#"{"prompt_tokens":{"in":[1,50]}}"#,
+        r#"{"country":{"not":"DE"}}"#,
+        r#"{"text":{"contains":"whatever the text was, it matched"}}"#,
+        r#"{"time":{"days":"mon","to":"00:01"}}"#,
+        r#"{"any":[{"tags":"gamma"},{"tags":"alpha","model":{"prefix":"team"}}]}"#,
+        r#"{"all":[{"tags":"alpha"},{"tags":"beta-2"}]}"#,
+        r#"{"none":[{"tags":"gamma"},{"country":"DE"}]}"#,
+    ];
+    for when in taken {
+        assert!(fires(when, &known), "{when} should hold");
+    }
+    let refused = [
+        r#"{"model":{"eq":"team/chat"}}"#,
+        r#"{"model":{"contains":"chat5"}}"#,
+        r#"{"model":{"prefix":"chat"}}"#,
+        r#"{"model":{"glob":"team/*-"}}"#,
+        r#"{"model":{"glob":"team.chat-4"}}"#,
+        r#"{"model":{"regex":"^team"}}"#,
+        r#"{"model":{"any":["x","y"]}}"#,
+        r#"{"model":{"all":[{"prefix":"team"},{"contains":"5"}]}}"#,
+        r#"{"model":{"none":["x",{"contains":"4"}]}}"#,
+        r#"{"metadata":{"tier":{"not":"gold"}}}"#,
+        r#"{"metadata":{"plan":"gold"}}"#,
+        r#"{"prompt_tokens":{"between":[51,60]}}"#,
+        r#"{"country":"DE"}"#,
+        r#"{"time":{"from":"00:01","days":"mon"}}"#,
+        r#"{"any":[{"tags":"gamma"},{"tags":"alpha","model":"x"}]}"#,
+        r#"{"all":[{"tags":"alpha"},{"tags":"gamma"}]}"#,
+        r#"{"none":[{"tags":"gamma"},{"tags":"alpha"}]}"#,
+    ];
+    for when in refused {
+        assert!(!fires(when, &known), "{when} should not hold");
+    }
+}
+
+#[test]
+fn first_rule_with_a_route_sends_the_request_there() {
+    let text = r#"{"targets":[{"id":"a","provider":"openai","model":"m"}],"rules":[
+        {"when":{"tags":"x"},"route":"other"},{"when":{"tags":["x","y"]},"route":"third"}]}"#;
+    let route = route(text);
+    let to = |tag: &str| {
+        let traits = Traits {
+            tags: vec![tag.to_owned()],
+            ..traits()
+        };
+        redirect(&traits, &route).map(str::to_owned)
+    };
+    assert_eq!(to("x").as_deref(), Some("other"));
+    assert_eq!(to("y").as_deref(), Some("third"));
+    assert_eq!(to("z"), None);
 }

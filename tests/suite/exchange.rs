@@ -103,6 +103,7 @@ fn run(script: &Script, cut: Option<usize>) -> Run {
         body: script.request.clone().into_bytes(),
         traits: Traits::of(&outline, caller),
         route: Arc::new(route),
+        via: Vec::new(),
         config: ConfigRevisions::default(),
         seed: Seed {
             value: 7,
