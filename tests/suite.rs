@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod suite {
+    mod check;
     mod config;
     mod decide;
     mod dialects;
