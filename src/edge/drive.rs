@@ -154,7 +154,7 @@ impl Driver {
         }
         let input = self.write(&bytes, gone).await;
         if is_whole {
-            self.end_body().await;
+            self.end_body(gone).await;
             return None;
         }
         input
@@ -215,11 +215,24 @@ impl Driver {
         (now().since(began) > DRAIN_NOTABLE).then_some(Input::Drained)
     }
 
-    async fn end_body(&mut self) {
-        if let Some(writer) = self.client.take() {
-            // Fails when the client has left, which the record says already.
-            let _ = JsFuture::from(writer.close()).await;
+    /// Closes the body once the client has taken it.
+    ///
+    /// A client that has left takes nothing, and a promise of the runtime that never settles would keep the exchange in
+    /// memory for good. So the body is aborted then, and nothing is awaited; letting go of the writer settles what
+    /// [`Gone::watch`] waits for.
+    async fn end_body(&mut self, gone: &mut Gone) {
+        let Some(writer) = self.client.take() else {
+            return;
+        };
+        if !gone.is_gone() {
+            let close = JsFuture::from(writer.close());
+            futures::select_biased! {
+                _ = close.fuse() => return,
+                () = gone.wait().fuse() => {}
+            }
         }
+        js::ignore(&writer.abort());
+        writer.release_lock();
     }
 }
 

@@ -64,6 +64,10 @@ impl Gone {
         });
     }
 
+    pub fn is_gone(&self) -> bool {
+        self.state.is_gone.get()
+    }
+
     /// Ends when the client has left; waits for ever where it stays.
     pub async fn wait(&self) {
         poll_fn(|context| {

@@ -19,7 +19,7 @@ const PRIOR_FAILURES: f64 = 0.5;
 /// The least time or count whose logarithm is taken; a clock that stood still measures 0.
 const FLOOR: f64 = 1e-4;
 
-/// Sums of what happened, each worth half as much every [`HALF_LIFE`].
+/// Sums of what happened, each worth half as much every `HALF_LIFE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Digest {
     /// The instant to which the sums are decayed.

@@ -1,6 +1,6 @@
 //! Providers as data: whose API, under which URL, in which dialect, with which secrets.
 //!
-//! A provider that speaks a known dialect is one row in [`builtin`]; no code asks for a provider's name. Rows
+//! A provider that speaks a known dialect is one row in `builtin.rs`; no code asks for a provider's name. Rows
 //! name secrets and never hold one: the edge looks the value up when it makes the call.
 //!
 //! Not here: how a team's `providers` entry overrides a row (`config/catalogue.rs`), and what a dialect says on

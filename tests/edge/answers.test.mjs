@@ -18,7 +18,11 @@ const WEATHER = {
     parameters: {
       type: 'object',
       properties: {
-        place: { type: 'object', properties: { city: { type: 'string' }, height_m: { type: 'integer', minimum: 7 } }, required: ['city'] },
+        place: {
+          type: 'object',
+          properties: { city: { type: 'string' }, height_m: { type: 'integer', minimum: 7 } },
+          required: ['city'],
+        },
         unit: { enum: ['celsius', 'kelvin'] },
         hours: { type: 'array', items: { type: 'number' } },
       },
@@ -26,7 +30,10 @@ const WEATHER = {
     },
   },
 };
-const CLOCK = { type: 'function', function: { name: 'clock', parameters: { type: 'object', properties: { zone: { type: 'string' } }, required: ['zone'] } } };
+const CLOCK = {
+  type: 'function',
+  function: { name: 'clock', parameters: { type: 'object', properties: { zone: { type: 'string' } }, required: ['zone'] } },
+};
 const PERSON = {
   type: 'object',
   properties: { name: { type: 'string' }, age: { type: 'integer', minimum: 18 }, tags: { type: 'array', items: { type: 'string' } } },
@@ -82,9 +89,10 @@ for (const dialect of ['openai-chat', 'anthropic']) {
       const sent = JSON.parse(call.arguments);
       assert.deepEqual(sent, { place: { city: 'lab', height_m: 7 }, unit: 'celsius', hours: [1] });
 
+      const asked = { id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } };
       const turn = [
         ...QUESTION,
-        { role: 'assistant', content: null, tool_calls: [{ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }] },
+        { role: 'assistant', content: null, tool_calls: [asked] },
         { role: 'tool', tool_call_id: call.id, content: 'It rains.' },
       ];
       const answer = await ask({ model, messages: turn, tools: [WEATHER] });

@@ -27,7 +27,8 @@ const HOSTILE_MESSAGES = [
 
 const WHOLE_BODY =
   '{ "id":"chatcmpl-x","object":"chat.completion", "created":1,\r\n"model":"m\\u0031","x":9007199254740993,'
-  + '"choices":[{"index":0,"message":{"role":"assistant","content":"\\ud83d\\ude00 h\\u0069"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"x":1.50} }\n';
+  + '"choices":[{"index":0,"message":{"role":"assistant","content":"\\ud83d\\ude00 h\\u0069"},"finish_reason":"stop"}],'
+  + '"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"x":1.50} }\n';
 const STREAM_BODY = [
   'data: {"id":"x","choices":[{"index":0,"delta":{"role":"assistant"}}],"n":9007199254740993}\r\n\r\n',
   'data:{"id":"x", "choices":[{"index":0,"delta":{"content":"h\\u0069"}}]}\n\n',
@@ -97,13 +98,15 @@ describe('the request', () => {
 });
 
 describe('the answer', () => {
+  const QUESTION = { model: 'exact/m', messages: [{ role: 'user', content: 'hi' }] };
+
   test('unstreamed is the provider\'s body', async () => {
-    const response = await world.post('/v1/chat/completions', { model: 'exact/m', messages: [{ role: 'user', content: 'hi' }] });
+    const response = await world.post('/v1/chat/completions', QUESTION);
     assert.equal(await response.text(), WHOLE_BODY);
   });
 
   test('streamed is the provider\'s stream, comments and unknown fields included', async () => {
-    const response = await world.post('/v1/chat/completions', { model: 'exact/m', stream: true, messages: [{ role: 'user', content: 'hi' }] });
+    const response = await world.post('/v1/chat/completions', { ...QUESTION, stream: true });
     assert.equal(await response.text(), STREAM_BODY);
   });
 });

@@ -20,20 +20,24 @@ const SUITE_MS = 90_000;
 const CASES_AT_ONCE = 4;
 const QUESTION = [{ role: 'user', content: 'hi' }];
 
-/** Calls the edge, and hangs up after `x-leave-ms`, or so long after it has heard the text `x-leave-at`. */
+/**
+ * Calls the edge, and hangs up: once the lab whose control server is named in `x-leave-once-called` has the call, or
+ * once the text in `x-leave-at` has been heard, or at once; and `x-leave-ms` later.
+ */
 const FRONT = `export default {
   async fetch(request, env) {
     const leave = new AbortController();
     let left_at_ms = null;
     const leaveSoon = () => setTimeout(() => { left_at_ms = Date.now(); leave.abort(); }, Number(request.headers.get('x-leave-ms')));
     const text = request.headers.get('x-leave-at');
-    if (text === null) leaveSoon();
-    const { pathname } = new URL(request.url);
     const headers = new Headers(request.headers);
     const body = await request.text();
+    const lab = request.headers.get('x-leave-once-called');
+    if (lab !== null) isCalled(lab, JSON.parse(body).model).then(leaveSoon);
+    else if (text === null) leaveSoon();
     let heard = '';
     try {
-      const response = await env.EDGE.fetch('http://edge' + pathname, { method: 'POST', headers, body, signal: leave.signal });
+      const response = await env.EDGE.fetch('http://edge/v1/chat/completions', { method: 'POST', headers, body, signal: leave.signal });
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let step = await reader.read(); !step.done; step = await reader.read()) {
         const isNew = !heard.includes(text);
@@ -45,13 +49,22 @@ const FRONT = `export default {
     }
     return Response.json({ left_at_ms, heard });
   },
-};`;
+};
+async function isCalled(lab, route) {
+  for (;;) {
+    const calls = await (await fetch(lab + '/calls')).json();
+    if (calls.some(({ model }) => model?.startsWith(route + '-'))) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}`;
 
 let world;
 let front;
 before(async () => {
   world = await startWorld({
-    extraWorkers: [{ name: 'front', modules: true, script: FRONT, compatibilityDate: '2026-10-23', serviceBindings: { EDGE: 'waypost' } }],
+    extraWorkers: [
+      { name: 'front', modules: true, script: FRONT, compatibilityDate: '2026-10-23', serviceBindings: { EDGE: 'waypost' } },
+    ],
   });
   front = await world.mf.getWorker('front');
 });
@@ -67,12 +80,16 @@ async function callAndLeave(model, fields, leave) {
   return { left_at_ms, heard };
 }
 
+/** Time for the lab's answer, if it sends any, to reach the edge. */
+const onceCalled = (lab) => ({ 'x-leave-once-called': world.labs[lab].controlUrl, 'x-leave-ms': '100' });
+
 /** The same over a socket of this process. */
 async function streamAndLeave(model) {
   const body = JSON.stringify({ model, messages: QUESTION, stream: true });
   const { hostname, port } = new URL(world.url);
   const socket = connect(Number(port), hostname);
-  socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: edge\r\nauthorization: Bearer ${KEY}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+  const head = ['POST /v1/chat/completions HTTP/1.1', 'host: edge', `authorization: Bearer ${KEY}`, `content-length: ${body.length}`];
+  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
   let heard = '';
   while (!heard.includes('three')) heard += (await once(socket, 'data'))[0];
   socket.destroy();
@@ -120,7 +137,7 @@ describe('the client leaves', { concurrency: CASES_AT_ONCE, timeout: SUITE_MS },
     test(name, () =>
       closesInTime(async () => {
         const model = await world.route([{ lab: 'first', script }, { lab: 'second' }]);
-        const client = await callAndLeave(model, { stream }, { 'x-leave-ms': '150' });
+        const client = await callAndLeave(model, { stream }, onceCalled('first'));
         const call = await closedCall('first', model);
         await checkRecord(model, ['abandoned']);
         assert.deepEqual(world.calls('second', model), []);
@@ -153,10 +170,26 @@ describe('the client leaves', { concurrency: CASES_AT_ONCE, timeout: SUITE_MS },
     }
   }
 
+  test('at any instant, and no call stays open', async () => {
+    const left = [0, 1, 2, 3, 5, 8, 12, 20, 30, 50].map(async (leave_ms) => {
+      const model = await world.route([{ lab: 'first', script: { fault: { kind: 'silence' } } }, { lab: 'second' }]);
+      await callAndLeave(model, { stream: true }, { 'x-leave-ms': String(leave_ms) });
+      return model;
+    });
+    const models = await Promise.all(left);
+    const calls = (lab) => models.flatMap((model) => world.calls(lab, model));
+    // Whoever still had one to make has made it by the time that another client is answered.
+    const model = await world.route([{ lab: 'second' }]);
+    assert.equal((await world.post('/v1/chat/completions', { model, messages: QUESTION })).status, 200);
+    await until('all calls to be closed', () => calls('first').every(({ outcome }) => outcome !== 'open'));
+    assert.deepEqual(calls('second'), []);
+  });
+
   test('while the second target is tried', () =>
     closesInTime(async () => {
-      const model = await world.route([{ lab: 'first', script: { fault: { kind: 'reset' } } }, { lab: 'second', script: { fault: { kind: 'silence' } } }]);
-      const client = await callAndLeave(model, { stream: true }, { 'x-leave-ms': '250' });
+      const failing = (lab, kind) => ({ lab, script: { fault: { kind } } });
+      const model = await world.route([failing('first', 'reset'), failing('second', 'silence')]);
+      const client = await callAndLeave(model, { stream: true }, onceCalled('second'));
       const call = await closedCall('second', model);
       await checkRecord(model, ['unreachable', 'abandoned']);
       return tookMs(call, client);

@@ -64,7 +64,8 @@ test('a deleted route is unknown, and the answer names those that exist', async 
   await world.put('route:goes', { targets: targets('first') });
   await call('goes');
   await world.put('route:goes', null);
-  const error = await until('the route to be gone', () => call('goes').then(() => undefined, (error) => error), { within_ms: LIVE_WITHIN_MS });
+  const refused = () => call('goes').then(() => undefined, (error) => error);
+  const error = await until('the route to be gone', refused, { within_ms: LIVE_WITHIN_MS });
   assert.ok(error instanceof OpenAI.NotFoundError);
   assert.deepEqual([error.code, error.param], ['model_not_found', 'model']);
   const named = await until('the list of names to follow', async () => {

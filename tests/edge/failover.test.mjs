@@ -55,17 +55,29 @@ const FAULTS = [
   { fault: { kind: 'empty_events_forever' }, outcome: 'too_large', streamedOnly: true },
 ];
 
-/** Faults that only a deadline ends. */
-const SILENCES = [
-  { name: 'silence', script: { fault: { kind: 'silence' } }, deadlines: { headers_ms: SHORT_MS }, outcome: 'headers_deadline' },
-  { name: 'slow headers', script: { headers_ms: 4 * SHORT_MS }, deadlines: { headers_ms: SHORT_MS }, outcome: 'headers_deadline' },
-  { name: 'silence after the headers', script: { fault: { kind: 'silence_after_headers' } }, deadlines: { first_token_ms: SHORT_MS }, outcome: 'first_token_deadline' },
-  { name: 'a slow first token', script: { ttft_ms: 4 * SHORT_MS }, deadlines: { first_token_ms: SHORT_MS }, outcome: 'first_token_deadline' },
-  { name: 'a stall before any content', script: { fault: early('stall') }, deadlines: { first_token_ms: SHORT_MS }, outcome: 'first_token_deadline' },
-  { name: 'signs of life and nothing else', script: { fault: early('stall'), keepalive_ms: 50 }, deadlines: { first_token_ms: SHORT_MS }, outcome: 'first_token_deadline' },
-  { name: 'comments without end', script: { fault: { kind: 'comments_forever' } }, deadlines: { first_token_ms: SHORT_MS }, outcome: 'first_token_deadline' },
-  { name: 'silence between two events', script: { fault: early('stall') }, deadlines: { first_token_ms: PATIENT_MS, idle_ms: SHORT_MS }, outcome: 'idle_deadline' },
-];
+const silent = { fault: { kind: 'silence_after_headers' } };
+const stalled = { fault: early('stall') };
+/** Faults that only a deadline ends, by the outcome. */
+const SILENCES = {
+  headers_deadline: {
+    deadlines: { headers_ms: SHORT_MS },
+    scripts: { silence: { fault: { kind: 'silence' } }, 'slow headers': { headers_ms: 4 * SHORT_MS } },
+  },
+  first_token_deadline: {
+    deadlines: { first_token_ms: SHORT_MS },
+    scripts: {
+      'silence after the headers': silent,
+      'a slow first token': { ttft_ms: 4 * SHORT_MS },
+      'a stall before any content': stalled,
+      'signs of life and nothing else': { ...stalled, keepalive_ms: 50 },
+      'comments without end': { fault: { kind: 'comments_forever' } },
+    },
+  },
+  idle_deadline: {
+    deadlines: { first_token_ms: PATIENT_MS, idle_ms: SHORT_MS },
+    scripts: { 'silence between two events': stalled },
+  },
+};
 
 let world;
 before(async () => {
@@ -103,6 +115,11 @@ function ofWhole({ choices: [{ message, finish_reason }], usage }) {
   return { text: message.content, finish: finish_reason, usage };
 }
 
+/** The error that a call raises. */
+function fails(fields) {
+  return world.openai().chat.completions.create({ messages: QUESTION, ...fields }).then(assert.fail, (error) => error);
+}
+
 for (const dialect of ['openai-chat', 'anthropic']) {
   const outcomeOf = ({ outcome }) => outcome[dialect] ?? outcome;
   const targets = (script) => [{ lab: 'first', dialect, script }, { lab: 'second' }];
@@ -129,9 +146,11 @@ for (const dialect of ['openai-chat', 'anthropic']) {
   });
 
   describe(`${dialect}: the second target answers after`, { concurrency: SILENCES_AT_ONCE, timeout: SUITE_MS }, () => {
-    for (const { name, script, ...each } of SILENCES) {
-      for (const stream of [true, false]) {
-        test(`${name}, ${stream ? 'streamed' : 'whole from a stream'}`, () => checkFailover({ ...each, targets: targets(script), stream }));
+    for (const [outcome, { deadlines, scripts }] of Object.entries(SILENCES)) {
+      for (const [name, script] of Object.entries(scripts)) {
+        const given = { targets: targets(script), deadlines, outcome };
+        test(`${name}, streamed`, () => checkFailover({ ...given, stream: true }));
+        test(`${name}, whole from a stream`, () => checkFailover(given));
       }
     }
 
@@ -141,28 +160,26 @@ for (const dialect of ['openai-chat', 'anthropic']) {
 }
 
 describe('no target can answer', { concurrency: CASES_AT_ONCE, timeout: SUITE_MS }, () => {
-  const both = (script) => [{ lab: 'first', script }, { lab: 'second', dialect: 'anthropic', script }];
-  const fault = (fault) => both({ fault });
+  const each = (...faults) => [
+    { lab: 'first', script: { fault: faults[0] } },
+    { lab: 'second', dialect: 'anthropic', script: { fault: faults.at(-1) } },
+  ];
+  const gone = [{ lab: 'gone' }, { lab: 'gone', id: 'second', dialect: 'anthropic' }];
+  const forAWhile = [status(429, { retry_after: 40 }), status(429, { retry_after_ms: 6500 })];
   const CASES = [
-    { name: 'all broken', targets: fault({ kind: 'reset' }), status: 502, code: 'unreachable' },
-    { name: 'all refuse the connection', targets: [{ lab: 'gone' }, { lab: 'gone', id: 'second', dialect: 'anthropic' }], status: 502, code: 'unreachable', first: 'gone' },
-    { name: 'all overloaded', targets: fault(status(503)), status: 503, code: 'server_error' },
-    { name: 'all silent', targets: fault({ kind: 'silence' }), deadlines: { headers_ms: SHORT_MS }, status: 504, code: 'headers_deadline' },
-    { name: 'all limited', targets: fault(status(429)), status: 429, code: 'rate_limited' },
-    {
-      name: 'all limited for a time',
-      targets: [{ lab: 'first', script: { fault: status(429, { retry_after: 40 }) } }, { lab: 'second', script: { fault: status(429, { retry_after_ms: 6500 }) } }],
-      status: 429,
-      code: 'rate_limited',
-      retryAfter: '7',
-    },
-    { name: 'each in its own way', targets: [{ lab: 'first', script: { fault: status(401) } }, { lab: 'second', script: { fault: status(500) } }], status: 502, code: 'server_error' },
+    { name: 'all broken', targets: each({ kind: 'reset' }), status: 502, code: 'unreachable' },
+    { name: 'all refuse the connection', targets: gone, status: 502, code: 'unreachable', first: 'gone' },
+    { name: 'all overloaded', targets: each(status(503)), status: 503, code: 'server_error' },
+    { name: 'all silent', targets: each({ kind: 'silence' }), deadlines: { headers_ms: SHORT_MS }, status: 504, code: 'headers_deadline' },
+    { name: 'all limited', targets: each(status(429)), status: 429, code: 'rate_limited' },
+    { name: 'all limited for a time', targets: each(...forAWhile), status: 429, code: 'rate_limited', retryAfter: '7' },
+    { name: 'each in its own way', targets: each(status(401), status(500)), status: 502, code: 'server_error' },
   ];
   for (const { name, targets, deadlines, status: expected, code, retryAfter = null, first = 'first' } of CASES) {
     for (const stream of [true, false]) {
       test(`${name}, ${stream ? 'streamed' : 'whole'}`, async () => {
         const model = await world.route(targets, { deadlines });
-        const error = await world.openai().chat.completions.create({ model, messages: QUESTION, stream }).then(assert.fail, (error) => error);
+        const error = await fails({ model, stream });
         assert.ok(error instanceof (expected === 429 ? OpenAI.RateLimitError : OpenAI.InternalServerError), `${error}`);
         assert.equal(error.status, expected);
         assert.equal(error.code, code);
@@ -179,7 +196,7 @@ describe('no target can answer', { concurrency: CASES_AT_ONCE, timeout: SUITE_MS
   }
 
   test('the Messages API says so in its own shape', async () => {
-    const model = await world.route(fault(status(503)));
+    const model = await world.route(each(status(503)));
     const response = await world.post('/v1/messages', { model, max_tokens: 9, messages: QUESTION });
     const body = await response.json();
     assert.equal(response.status, 503);
@@ -194,7 +211,7 @@ describe('the caller\'s own mistake is no reason to ask another target', { concu
       test(`${dialect}, ${stream ? 'streamed' : 'whole'}`, async () => {
         const mistake = status(400, { message: 'temperature must be below 2', error_type: 'invalid_request_error' });
         const model = await world.route([{ lab: 'first', dialect, script: { fault: mistake } }, { lab: 'second' }]);
-        const error = await world.openai().chat.completions.create({ model, messages: QUESTION, stream }).then(assert.fail, (error) => error);
+        const error = await fails({ model, stream });
         assert.ok(error instanceof OpenAI.BadRequestError, `${error}`);
         assert.equal(error.message, '400 temperature must be below 2');
         assert.equal(error.headers.get('x-waypost-attempts'), '1');

@@ -25,7 +25,8 @@ await runScript(async () => {
   const python = await ensurePackages(await findPython());
   const world = await startWorld();
   try {
-    const env = { WAYPOST_URL: `${world.url}/v1`, WAYPOST_KEY: KEY, WAYPOST_ROUTES: JSON.stringify(await putRoutes(world)), PYTHONDONTWRITEBYTECODE: '1' };
+    const routes = JSON.stringify(await putRoutes(world));
+    const env = { WAYPOST_URL: `${world.url}/v1`, WAYPOST_KEY: KEY, WAYPOST_ROUTES: routes, PYTHONDONTWRITEBYTECODE: '1' };
     const { code, output } = await run(python, ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', TESTS], { env });
     console.log(output.trimEnd());
     return code;
@@ -62,7 +63,8 @@ async function findPython() {
     if (code === 0 && isNewEnough(version.split('.').map(Number))) return { command, version };
   }
   const wanted = PYTHON_MIN.join('.');
-  throw new Problem(`There is no Python ${wanted} or newer with the venv module (Debian: apt install python3-venv).`, { exitCode: CANNOT_RUN_HERE });
+  const reason = `There is no Python ${wanted} or newer with the venv module (Debian: apt install python3-venv).`;
+  throw new Problem(reason, { exitCode: CANNOT_RUN_HERE });
 }
 
 function isNewEnough([major, minor]) {

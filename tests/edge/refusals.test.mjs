@@ -26,22 +26,29 @@ before(async () => {
 });
 after(() => world.close());
 
-const CALLERS_MISTAKES = [
-  { name: 'no JSON', body: '{"model": "x",', status: 400, code: 'invalid_json', param: 'body', message: /line 1, column 1\d/ },
-  { name: 'not UTF-8', body: Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), status: 400, code: 'invalid_json', param: 'body', message: /./ },
-  { name: 'not an object', body: '[1, 2]', status: 400, code: 'invalid_field', param: 'body', message: /JSON object/ },
-  { name: 'nothing', body: '', status: 400, code: 'invalid_json', param: 'body', message: /line 1, column 0/ },
-  { name: 'no messages', body: { model: 'x' }, status: 400, code: 'missing_field', param: 'messages', message: /`messages` is missing/ },
-  { name: 'messages that are none', body: { model: 'x', messages: 'hi' }, status: 400, code: 'invalid_field', param: 'messages', message: /array/ },
-  { name: 'a message without a role', body: { model: 'x', messages: [{ content: 'hi' }] }, status: 400, code: 'missing_field', param: 'messages[0].role', message: /./ },
-  { name: 'no model', body: { messages: QUESTION }, status: 400, code: 'missing_field', param: 'model', message: /`model` is missing/ },
-  { name: 'a model that is none', body: { model: 7, messages: QUESTION }, status: 400, code: 'invalid_field', param: 'model', message: /./ },
-  { name: 'two models', body: '{"model":"a","messages":[{"role":"user","content":"hi"}],"mod\\u0065l":"b"}', status: 400, code: 'invalid_field', param: 'model', message: /one value/ },
-  { name: 'an unknown route', body: { model: 'nowhere', messages: QUESTION }, status: 404, code: 'model_not_found', param: 'model', message: /`nowhere`.*route-1/ },
-];
+const say = (content) => [{ role: 'user', content }];
+const NOT_UTF8 = Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]);
+const TWO_MODELS = '{"model":"a","messages":[{"role":"user","content":"hi"}],"mod\\u0065l":"b"}';
+
+/** By name: the body, and the code, field and message of the answer. All but the last are 400. */
+const CALLERS_MISTAKES = {
+  'no JSON': ['{"model": "x",', 'invalid_json', 'body', /line 1, column 1\d/],
+  'not UTF-8': [NOT_UTF8, 'invalid_json', 'body', /./],
+  nothing: ['', 'invalid_json', 'body', /line 1, column 0/],
+  'not an object': ['[1, 2]', 'invalid_field', 'body', /JSON object/],
+  'no messages': [{ model: 'x' }, 'missing_field', 'messages', /`messages` is missing/],
+  'messages that are none': [{ model: 'x', messages: 'hi' }, 'invalid_field', 'messages', /array/],
+  'a message without a role': [{ model: 'x', messages: [{ content: 'hi' }] }, 'missing_field', 'messages[0].role', /./],
+  'a message with no content': [{ model: 'x', messages: say(7) }, 'invalid_field', 'messages[0].content', /string/],
+  'no model': [{ messages: say('hi') }, 'missing_field', 'model', /`model` is missing/],
+  'a model that is none': [{ model: 7, messages: say('hi') }, 'invalid_field', 'model', /./],
+  'two models': [TWO_MODELS, 'invalid_field', 'model', /one value/],
+  'an unknown route': [{ model: 'nowhere', messages: say('hi') }, 'model_not_found', 'model', /`nowhere`.*route-1/],
+};
 
 describe('the caller\'s mistake', () => {
-  for (const { name, body, status, code, param, message } of CALLERS_MISTAKES) {
+  for (const [name, [body, code, param, message]] of Object.entries(CALLERS_MISTAKES)) {
+    const status = code === 'model_not_found' ? 404 : 400;
     test(`${name}: ${status}`, async () => {
       const given = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
       const response = await world.fetch(CHAT, { method: 'POST', body: given });
@@ -103,7 +110,8 @@ describe('a body over the limit', () => {
 
   test('is refused without a stated length', async () => {
     const pieces = JSON.stringify(request(BODY_BYTES_MAX)).match(/.{1,1000000}/g);
-    const response = await world.fetch(CHAT, { method: 'POST', body: ReadableStream.from(pieces).pipeThrough(new TextEncoderStream()), duplex: 'half' });
+    const body = ReadableStream.from(pieces).pipeThrough(new TextEncoderStream());
+    const response = await world.fetch(CHAT, { method: 'POST', body, duplex: 'half' });
     check({ status: response.status, ...(await response.json()).error });
   });
 
@@ -177,11 +185,12 @@ describe('keys', () => {
 
 describe('paths', () => {
   test('unknown ones are 404 and named', async () => {
-    for (const [method, path] of [['GET', '/'], ['POST', '/v1/nothing'], ['GET', CHAT], ['PUT', CHAT], ['POST', '/v1/models'], ['DELETE', '/healthz']]) {
+    for (const asked of ['GET /', 'POST /v1/nothing', `GET ${CHAT}`, `PUT ${CHAT}`, 'POST /v1/models', 'DELETE /healthz']) {
+      const [method, path] = asked.split(' ');
       const response = await world.fetch(path, { method, body: method === 'GET' ? undefined : '{}' });
       const { error } = await response.json();
-      assert.ok([404, 405].includes(response.status), `${method} ${path}: ${response.status}`);
-      assert.ok(error.message.includes(`${method} ${path}`), error.message);
+      assert.ok([404, 405].includes(response.status), `${asked}: ${response.status}`);
+      assert.ok(error.message.includes(asked), error.message);
     }
   });
 

@@ -10,7 +10,8 @@ const QUESTION = [{ role: 'user', content: 'hi' }];
 
 let world;
 before(async () => {
-  world = await startWorld({ bindings: { POOL_WRONG: 'wrong', POOL_RIGHT: 'right', POOL_WRONG_A: 'wrong', POOL_RIGHT_A: 'right' } });
+  // Two pools, because a key rests by its name.
+  world = await startWorld({ bindings: { WRONG_O: 'wrong', RIGHT_O: 'right', WRONG_A: 'wrong', RIGHT_A: 'right' } });
 });
 after(() => world.close());
 
@@ -21,6 +22,7 @@ async function ask(model, headers = {}, fields = {}) {
   return response;
 }
 
+const recordOf = (response) => world.record(response.headers.get('x-waypost-id'));
 const targetOf = async (...asked) => (await ask(...asked)).headers.get('x-waypost-target');
 const pair = [{ lab: 'first' }, { lab: 'second', weight: 1 }];
 
@@ -45,22 +47,25 @@ describe('a route that is sticky to the session', { concurrency: true }, () => {
   });
 
   test('says in the record where its seed came from', async () => {
-    const sources = async (headers) => (await world.record((await ask(model, headers)).headers.get('x-waypost-id'))).decision.seed;
-    const [ann, again, nobody] = await Promise.all([sources({ 'x-waypost-session': 'ann' }), sources({ 'x-waypost-session': 'ann' }), sources({})]);
+    const seedOf = async (headers) => (await recordOf(await ask(model, headers))).decision.seed;
+    const session = { 'x-waypost-session': 'ann' };
+    const [ann, again, nobody] = await Promise.all([seedOf(session), seedOf(session), seedOf({})]);
     assert.equal(ann.source, 'session');
     assert.deepEqual(ann, again);
     assert.equal(nobody.source, 'random');
   });
 
   test('fails over all the same', async () => {
-    const pinned = await world.route([{ lab: 'first', script: { fault: { kind: 'reset' } } }, { lab: 'second', weight: 1 }], { sticky: 'session', temperature: 1 });
+    const broken = { lab: 'first', script: { fault: { kind: 'reset' } } };
+    const pinned = await world.route([broken, { lab: 'second', weight: 1 }], { sticky: 'session', temperature: 1 });
     for (let n = 0; n < 6; n += 1) assert.equal(await targetOf(pinned, { 'x-waypost-session': `${n}` }), 'second');
   });
 });
 
 describe('a rule', { concurrency: true }, () => {
   /** A route whose calls go to the first target unless the rule holds. */
-  const ruled = (when, effect = { only: ['second'] }) => world.route([{ lab: 'first' }, { lab: 'second', region: 'eu' }], { rules: [{ name: 'the rule', when, ...effect }] });
+  const ruled = (when, effect = { only: ['second'] }) =>
+    world.route([{ lab: 'first' }, { lab: 'second', region: 'eu' }], { rules: [{ name: 'the rule', when, ...effect }] });
 
   const CASES = [
     { name: 'a tag', when: { tags: 'gold' }, yes: { 'x-waypost-tags': 'blue, GOLD' }, no: { 'x-waypost-tags': 'golden' } },
@@ -69,7 +74,12 @@ describe('a rule', { concurrency: true }, () => {
     { name: 'a difficulty', when: { difficulty: { gt: 0.6 } }, yes: { 'x-waypost-tags': 'difficulty=0.7' }, no: { 'x-waypost-tags': 'difficulty=0.5' } },
     { name: 'a header', when: { headers: { 'X-Tier': 'paid' } }, yes: { 'x-tier': 'Paid' }, no: { 'x-tier': 'free' } },
     { name: 'a header that is anything else', when: { headers: { 'x-tier': { not: 'free' } } }, yes: {}, no: { 'x-tier': 'free' } },
-    { name: 'two conditions', when: { tags: 'gold', headers: { 'x-tier': 'paid' } }, yes: { 'x-tier': 'paid', 'x-waypost-tags': 'gold' }, no: { 'x-tier': 'paid' } },
+    {
+      name: 'two conditions',
+      when: { tags: 'gold', headers: { 'x-tier': 'paid' } },
+      yes: { 'x-tier': 'paid', 'x-waypost-tags': 'gold' },
+      no: { 'x-tier': 'paid' },
+    },
     { name: 'avoided targets', when: { tags: 'gold' }, effect: { avoid: ['first'] }, yes: { 'x-waypost-tags': 'gold' }, no: {} },
     { name: 'a required region', when: { tags: 'gold' }, effect: { require: { region: 'EU' } }, yes: { 'x-waypost-tags': 'gold' }, no: {} },
     { name: 'the key', when: { key: KEY }, yes: {}, no: null },
@@ -99,7 +109,7 @@ describe('a rule', { concurrency: true }, () => {
 
   test('is named in the record, with what it excluded', async () => {
     const model = await ruled({ headers: { 'x-tier': 'paid' } });
-    const { decision, traits } = await world.record((await ask(model, { 'x-tier': 'paid', 'x-other': 'not asked about' })).headers.get('x-waypost-id'));
+    const { decision, traits } = await recordOf(await ask(model, { 'x-tier': 'paid', 'x-other': 'not asked about' }));
     assert.deepEqual(decision.rules, ['the rule']);
     assert.deepEqual(decision.candidates[0].excluded, { reason: 'rule', rule: 'the rule' });
     assert.deepEqual(traits.headers, { 'x-tier': 'paid' });
@@ -119,37 +129,38 @@ describe('what only one dialect can carry', () => {
     assert.equal(await targetOf(model), 'first');
     const response = await ask(model, {}, { n: 2 });
     assert.equal(response.headers.get('x-waypost-target'), 'second');
-    const { decision, traits } = await world.record(response.headers.get('x-waypost-id'));
+    const { decision, traits } = await recordOf(response);
     assert.deepEqual([traits.unportable, decision.candidates[0].excluded], ['n', { reason: 'cannot_carry', field: 'n' }]);
   });
 });
 
 describe('a provider with a pool of keys', () => {
-  const POOL = ['POOL_WRONG', 'POOL_RIGHT'];
+  const POOL = ['WRONG', 'RIGHT'];
 
   for (const dialect of ['openai-chat', 'anthropic']) {
     test(`of ${dialect} answers with the key that works, and stays with it`, async () => {
       const provider = `pool-${dialect}`;
-      const auth = dialect === 'anthropic' ? { header: { name: 'x-api-key', secret: POOL.map((name) => `${name}_A`) } } : { bearer: POOL };
+      const [wrong, right] = POOL.map((name) => `${name}_${dialect === 'anthropic' ? 'A' : 'O'}`);
+      const auth = dialect === 'anthropic' ? { header: { name: 'x-api-key', secret: [wrong, right] } } : { bearer: [wrong, right] };
       world.providers[provider] = { dialect, base_url: `${world.labs.first.url}/v1`, auth };
       await world.put('providers', { providers: world.providers });
       world.labs.first.setScript('guarded', { auth: 'right', ttft_ms: 0, tokens_per_s: 0 });
-      await world.put(`route:${provider}`, { targets: [{ id: 'guarded', provider, model: 'guarded' }, { id: 'spare', provider: 'second', model: 'lab-small', weight: 0.1 }], temperature: 0 });
+      const spare = { id: 'spare', provider: 'second', model: 'lab-small', weight: 0.1 };
+      await world.put(`route:${provider}`, { targets: [{ id: 'guarded', provider, model: 'guarded' }, spare], temperature: 0 });
 
       const unlucky = await until('a call that draws the wrong key', async () => {
         const response = await ask(provider);
         assert.equal(response.headers.get('x-waypost-target'), 'guarded');
         return response.headers.get('x-waypost-attempts') === '2' && response;
       });
-      const [wrong, right] = auth.bearer ?? auth.header.secret;
-      const { attempts } = await world.record(unlucky.headers.get('x-waypost-id'));
-      assert.deepEqual(attempts.map(({ target, outcome, secret }) => [target, outcome, secret]), [['guarded', 'key_rejected', wrong], ['guarded', 'ok', right]]);
+      const attempts = (await recordOf(unlucky)).attempts.map(({ target, outcome, secret }) => [target, outcome, secret]);
+      assert.deepEqual(attempts, [['guarded', 'key_rejected', wrong], ['guarded', 'ok', right]]);
 
       const next = await Promise.all(Array.from({ length: 10 }, () => ask(provider)));
       assert.deepEqual(new Set(next.map(({ headers }) => headers.get('x-waypost-attempts'))), new Set(['1']));
-      const { attempts: only, decision } = await world.record(next[0].headers.get('x-waypost-id'));
-      assert.equal(only[0].secret, right);
-      assert.equal(decision.candidates[0].health.p_success > 0.9, true, 'a key that was refused says nothing about the target');
+      const { attempts: [only], decision } = await recordOf(next[0]);
+      assert.equal(only.secret, right);
+      assert.ok(decision.candidates[0].health.p_success > 0.9, 'a key that was refused says nothing about the target');
     });
   }
 });

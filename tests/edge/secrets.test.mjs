@@ -52,13 +52,15 @@ function checkClean(what, text, words = [SECRET, PROMPT, ANSWER, CALLERS_KEY]) {
 
 test('the secret goes where the provider wants it, and the caller\'s headers stay here', async () => {
   for (const kind of ['bearer', 'header', 'query']) {
-    const response = await world.post('/v1/chat/completions', { model: `${kind}/sound`, messages: [{ role: 'user', content: PROMPT }] }, { cookie: 'a=1', 'x-forwarded-for': '192.0.2.1', 'x-waypost-user': 'ann' });
+    const private_headers = { cookie: 'a=1', 'x-forwarded-for': '192.0.2.1', 'x-waypost-user': 'ann' };
+    const body = { model: `${kind}/sound`, messages: [{ role: 'user', content: PROMPT }] };
+    const response = await world.post('/v1/chat/completions', body, private_headers);
     assert.equal(response.status, 200);
     const { headers, path } = world.labs.lab.calls().at(-1);
     assert.equal(headers.authorization, kind === 'bearer' ? SECRET.slice(-4) : undefined);
     assert.equal(headers['x-lab-key'], kind === 'header' ? SECRET : undefined);
     assert.equal(path, `/v1/chat/completions${kind === 'query' ? `?key=${SECRET}` : ''}`);
-    for (const name of ['cookie', 'x-forwarded-for', 'x-waypost-user', 'cf-connecting-ip']) assert.equal(headers[name], undefined, name);
+    for (const name of [...Object.keys(private_headers), 'cf-connecting-ip']) assert.equal(headers[name], undefined, name);
   }
 });
 
@@ -66,7 +68,8 @@ test('a secret that is not set is named, and costs only that target', async () =
   const alone = await ask('unset/sound');
   assert.equal(alone.status, 502);
   assert.match((await alone.json()).error.message, /the secret LAB_KEY_UNSET is not set/);
-  await world.put('route:both', { targets: [{ id: 'a', provider: 'unset', model: 'sound', weight: 2 }, { id: 'b', provider: 'bearer', model: 'sound' }], temperature: 0 });
+  const targets = [{ id: 'a', provider: 'unset', model: 'sound', weight: 2 }, { id: 'b', provider: 'bearer', model: 'sound' }];
+  await world.put('route:both', { targets, temperature: 0 });
   const both = await ask('both');
   assert.deepEqual([both.status, both.headers.get('x-waypost-target')], [200, 'b']);
   const { attempts } = await world.record(both.headers.get('x-waypost-id'));
@@ -74,7 +77,8 @@ test('a secret that is not set is named, and costs only that target', async () =
 });
 
 test('nothing that comes out shows a secret, and no record, log or header a prompt or an answer', async () => {
-  const models = ['gone/x', 'unset/x', 'unusable/x', 'header/sound', 'query/refused', ...Object.keys(SCRIPTS).map((model) => `bearer/${model}`)];
+  const others = ['gone/x', 'unset/x', 'unusable/x', 'header/sound', 'query/refused'];
+  const models = [...others, ...Object.keys(SCRIPTS).map((model) => `bearer/${model}`)];
   const ids = [];
   const note = async (what, response) => {
     ids.push(response.headers.get('x-waypost-id'));

@@ -79,7 +79,8 @@ class World {
 
   /** `fetch` with the demo key. */
   fetch(path, { headers, ...init } = {}) {
-    return fetch(this.url + path, { ...init, headers: { authorization: `Bearer ${KEY}`, ...headers }, signal: AbortSignal.timeout(CALL_MS) });
+    const signal = AbortSignal.timeout(CALL_MS);
+    return fetch(this.url + path, { ...init, signal, headers: { authorization: `Bearer ${KEY}`, ...headers } });
   }
 
   /** Sends JSON; a string is sent as it is. */
@@ -102,7 +103,8 @@ class World {
   async route(targets, fields = {}) {
     this.#routes += 1;
     const name = `route-${this.#routes}`;
-    await this.put(`route:${name}`, { targets: targets.map((target, place) => this.#target(name, target, place)), temperature: 0, ...fields });
+    const resolved = targets.map((target, place) => this.#target(name, target, place));
+    await this.put(`route:${name}`, { targets: resolved, temperature: 0, ...fields });
     return name;
   }
 
