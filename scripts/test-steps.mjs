@@ -43,5 +43,5 @@ function nodeTests(folder) {
   // With no file Node would look for tests by itself, everywhere.
   if (files.length === 0)
     return [process.execPath, '--eval', `console.error('no ${folder}/**/*.test.mjs'); process.exit(1)`];
-  return [node22(), '--test', '--test-reporter=tap', ...files];
+  return [node22(), '--test', '--test-concurrency=2', '--test-reporter=tap', ...files];
 }

@@ -7,12 +7,13 @@
 //! While the client has not taken what was written, nothing is read from the provider: back-pressure reaches it.
 
 use std::cell::RefCell;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 
+use futures::FutureExt;
 use futures::channel::oneshot;
+use futures::future::{self, Either};
 use futures::stream::{FuturesUnordered, StreamExt};
-use futures::{FutureExt, future};
 use js_sys::Uint8Array;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::JsCast;
@@ -36,6 +37,9 @@ thread_local! {
 /// A client that takes longer than this to drain what was written has kept us from listening.
 const DRAIN_NOTABLE: Millis = Millis(100);
 
+/// How long promises that were called off may take to settle; they do so at once.
+const SETTLE_MAX: Millis = Millis(2_000);
+
 type Step = Pin<Box<dyn Future<Output = (Input, Option<Body>)>>>;
 
 /// Runs one exchange to its end. The response goes out through `respond` as soon as it begins.
@@ -53,6 +57,7 @@ pub async fn drive(
         env,
         context,
         steps: FuturesUnordered::new(),
+        settling: FuturesUnordered::new(),
         connections: Vec::new(),
         wake_at: None,
         respond: Some(respond),
@@ -62,11 +67,12 @@ pub async fn drive(
     loop {
         let input = match driver.obey(outputs, &mut gone).await {
             Some(input) => input,
-            None if driver.exchange.is_over() => return,
+            None if driver.exchange.is_over() => break,
             None => driver.next(&mut gone).await,
         };
         outputs = driver.tell(input);
     }
+    driver.settle().await;
 }
 
 struct Driver {
@@ -75,6 +81,8 @@ struct Driver {
     context: Rc<Context>,
     /// One future per attempt that has something to say.
     steps: FuturesUnordered<Step>,
+    /// Promises of the client's body that nobody waits for any more.
+    settling: FuturesUnordered<JsFuture>,
     connections: Vec<Option<Connection>>,
     wake_at: Option<UnixMillis>,
     respond: Option<oneshot::Sender<Response>>,
@@ -204,35 +212,49 @@ impl Driver {
         let began = now();
         let chunk = Uint8Array::from(bytes);
         let write = JsFuture::from(writer.write_with_chunk(&chunk));
-        futures::select_biased! {
-            written = write.fuse() => {
-                if written.is_err() {
-                    return Some(Input::ClientGone);
-                }
+        match future::select(write, pin!(gone.wait())).await {
+            Either::Left((Ok(_), _)) => {}
+            Either::Left((Err(_), _)) => return Some(Input::ClientGone),
+            Either::Right(((), write)) => {
+                self.settling.push(write);
+                return Some(Input::ClientGone);
             }
-            () = gone.wait().fuse() => return Some(Input::ClientGone),
         }
         (now().since(began) > DRAIN_NOTABLE).then_some(Input::Drained)
     }
 
-    /// Closes the body once the client has taken it.
-    ///
-    /// A client that has left takes nothing, and a promise of the runtime that never settles would keep the exchange in
-    /// memory for good. So the body is aborted then, and nothing is awaited; letting go of the writer settles what
-    /// [`Gone::watch`] waits for.
+    /// Closes the body once the client has taken it. When it has left, the body is aborted: it takes nothing more.
     async fn end_body(&mut self, gone: &mut Gone) {
         let Some(writer) = self.client.take() else {
             return;
         };
         if !gone.is_gone() {
             let close = JsFuture::from(writer.close());
-            futures::select_biased! {
-                _ = close.fuse() => return,
-                () = gone.wait().fuse() => {}
+            match future::select(close, pin!(gone.wait())).await {
+                Either::Left(_) => return,
+                Either::Right(((), close)) => self.settling.push(close),
             }
         }
-        js::ignore(&writer.abort());
+        self.settling.push(JsFuture::from(writer.abort()));
+        // Settles what `Gone::watch` waits for.
         writer.release_lock();
+    }
+
+    /// Waits until every promise that we began has settled. The runtime drops the reactions of those that are open when
+    /// an exchange ends, and with them all that they hold stays in memory for good.
+    async fn settle(&mut self) {
+        for connection in self.connections.iter_mut().filter_map(Option::take) {
+            connection.cancel();
+        }
+        let limit = sleep(SETTLE_MAX).fuse();
+        futures::pin_mut!(limit);
+        while !(self.steps.is_empty() && self.settling.is_empty()) {
+            futures::select_biased! {
+                _ = self.steps.select_next_some() => {}
+                _ = self.settling.select_next_some() => {}
+                () = limit => return,
+            }
+        }
     }
 }
 

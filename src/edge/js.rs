@@ -37,11 +37,6 @@ pub async fn call(
     Ok(JsFuture::from(Promise::resolve(&promise)).await?)
 }
 
-/// Lets a promise settle as it will. Without this a rejection would be reported as unhandled.
-pub fn ignore(promise: &Promise) {
-    let _ = Promise::all_settled(&Array::of1(promise));
-}
-
 /// An object with these fields.
 pub fn object(fields: &[(&str, JsValue)]) -> Object {
     let object = Object::new();
