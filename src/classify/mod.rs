@@ -6,6 +6,8 @@
 //!
 //! Not here: what a dialect's body looks like; [`Outline`] has been read by then.
 
+mod asked;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Fact, Subject};
 use crate::dialects::{Dialect, Outline};
 use crate::units::{Tokens, UnixMillis};
+
+pub use asked::shortened;
 
 /// Bytes of UTF-8 to one token of English, as providers' own rules of thumb have it. Other scripts and code
 /// take fewer bytes a token, so their estimate is low; the provider's own refusal then sends the request on.

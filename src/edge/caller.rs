@@ -12,7 +12,7 @@ use super::entries::{Entries, Unreadable};
 use super::{js, unreadable};
 use crate::access::{KEY_BYTES_MAX, KeyTerms};
 use crate::chat::RequestError;
-use crate::classify::Caller;
+use crate::classify::{Caller, shortened};
 use crate::config::sha256_hex;
 use crate::dialects::ClientError;
 
@@ -22,16 +22,10 @@ const LOCAL_ADMIN_KEY: &str = "wp-admin";
 /// How much of a body that is too large is read and dropped: a client that is refused while it still uploads sees a
 /// broken connection instead of the reason.
 const DISCARDED_BYTES_MAX: u64 = 48 * 1024 * 1024;
-/// A longer value of a header or of metadata that a rule or the record reads is cut.
-const HEADER_CHARS_MAX: usize = 1_024;
 
 pub fn header(request: &Request, name: &str) -> Option<String> {
     let value = request.headers().get(name).ok().flatten()?;
     Some(shortened(&value))
-}
-
-pub fn shortened(value: &str) -> String {
-    value.chars().take(HEADER_CHARS_MAX).collect()
 }
 
 /// `authorization: Bearer`, as OpenAI's SDKs send it, or `x-api-key`, as Anthropic's do.

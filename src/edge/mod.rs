@@ -31,9 +31,9 @@ use worker::{Context, Env, MessageBatch, event};
 use crate::access::KeyTerms;
 use crate::chat::RequestError;
 use crate::classify::{Caller, Traits};
-use crate::config::{Catalogue, Fact, Route, TEXT_BYTES_MAX};
+use crate::config::{Catalogue, Route};
 use crate::decide::{Seed, redirect};
-use crate::dialects::{ClientError, Dialect, metadata, outline, user_text};
+use crate::dialects::{ClientError, Dialect, outline};
 use crate::exchange::Order;
 use crate::journal::{ConfigRevisions, Record};
 
@@ -191,7 +191,7 @@ impl Edge {
         };
         let mut via = Vec::new();
         loop {
-            self.ask_for(&found.route, &body, &mut caller);
+            caller.ask_for(&found.route, &body, |name| header(&self.request, name));
             let traits = Traits::of(&outline, caller.clone());
             let next = redirect(&traits, &found.route).filter(|_| via.len() < REDIRECTS_MAX);
             let Some(next) = next.map(str::to_owned) else {
@@ -213,36 +213,6 @@ impl Edge {
                 Ok(found) => found,
                 Err(error) => return Err(refused(error, &caller)),
             };
-        }
-    }
-
-    /// Adds what this route asks about, and nothing else: what is here goes into the record.
-    fn ask_for(&self, route: &Route, body: &[u8], caller: &mut Caller) {
-        for name in route.headers() {
-            if let Some(value) = header(&self.request, name) {
-                caller.headers.insert(name.to_owned(), value);
-            }
-        }
-        let asked = route.metadata();
-        if !asked.is_empty() {
-            let known = metadata(body);
-            let asked = known
-                .into_iter()
-                .filter(|(name, _)| asked.contains(&name.as_str()));
-            caller
-                .metadata
-                .extend(asked.map(|(name, value)| (name, caller::shortened(&value))));
-        }
-        caller.text_matches.clear();
-        if !route.texts.is_empty() {
-            let dialect = caller.dialect.unwrap_or(Dialect::OpenaiChat);
-            // A body that we cannot take apart may still match as it is; a rule that guards must not be passed by.
-            let text = user_text(dialect, body, TEXT_BYTES_MAX).unwrap_or_else(|_| {
-                let start = body.len().saturating_sub(TEXT_BYTES_MAX);
-                String::from_utf8_lossy(body.get(start..).unwrap_or_default()).into_owned()
-            });
-            let matches = |test: &crate::config::Test| test.matches(Fact::Text(&text));
-            caller.text_matches.extend(route.texts.iter().map(matches));
         }
     }
 
