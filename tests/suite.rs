@@ -10,6 +10,7 @@ mod suite {
     mod dialects;
     mod exchange;
     mod expect;
+    mod explain;
     mod health;
     mod layers;
     mod sse;

@@ -74,7 +74,8 @@ pub struct Quality {
 }
 
 /// How much each signal counts: the exponents of the score. 0 means not at all.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Prefer {
     pub price: f64,
     /// Time to first token.

@@ -23,7 +23,7 @@ use crate::health::{Admission, View};
 
 pub use rules::{Exclusion, Settings, redirect};
 pub use seed::{Seed, SeedSource};
-pub use signals::{Ring, Signals};
+pub use signals::{Contributions, Ring, Signals};
 
 /// Below this a temperature is 0: scores divided by less lose the draw in rounding.
 const TEMPERATURE_MIN: f64 = 1e-6;

@@ -8,9 +8,9 @@
 //! Logarithms make units cancel: the same prices in another currency add the same constant to every score. A signal
 //! never looks at another candidate, so no candidate can swap two others.
 //!
-//! To add a signal: a field here, a line in [`Signals::of`] and [`Signals::score`], an exponent in `Prefer`.
+//! To add a signal: a field here, a line in [`Signals::of`] and [`Signals::contributions`], an exponent in `Prefer`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::classify::Traits;
 use crate::config::{Prefer, Quality, Route, Target};
@@ -90,17 +90,48 @@ impl Signals {
         }
     }
 
-    /// The weighted sum of logarithms. Finite: every quantity is positive and every exponent bounded.
+    /// The weighted sum of logarithms.
     #[must_use]
     pub fn score(&self, prefer: Prefer) -> f64 {
-        libm::log(self.weight)
-            - prefer.price * libm::log(self.cost.0.max(COST_MIN))
-            - prefer.ttft * libm::log(self.ttft_seconds)
-            - prefer.speed * libm::log(self.seconds_per_token)
-            + prefer.quality * libm::log(self.quality)
-            + prefer.reliability * libm::log(self.p_success)
-            - prefer.load * libm::log(1.0 + self.rate_limited)
-            - prefer.distance * libm::log(self.distance)
+        self.contributions(prefer).sum()
+    }
+
+    /// The terms of that sum. Finite: every quantity is positive and every exponent bounded.
+    #[must_use]
+    pub fn contributions(&self, prefer: Prefer) -> Contributions {
+        let liked = |exponent: f64, quantity: f64| 0.0 + exponent * libm::log(quantity);
+        let disliked = |exponent: f64, quantity: f64| 0.0 - exponent * libm::log(quantity);
+        Contributions([
+            ("weight", liked(1.0, self.weight)),
+            ("price", disliked(prefer.price, self.cost.0.max(COST_MIN))),
+            ("ttft", disliked(prefer.ttft, self.ttft_seconds)),
+            ("speed", disliked(prefer.speed, self.seconds_per_token)),
+            ("quality", liked(prefer.quality, self.quality)),
+            ("reliability", liked(prefer.reliability, self.p_success)),
+            ("load", disliked(prefer.load, 1.0 + self.rate_limited)),
+            ("distance", disliked(prefer.distance, self.distance)),
+        ])
+    }
+}
+
+/// What each signal adds to a candidate's score, by the name of its preference. A JSON object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contributions(pub [(&'static str, f64); CONTRIBUTIONS]);
+
+/// The weight, and one signal for each exponent of `Prefer`.
+pub const CONTRIBUTIONS: usize = 8;
+
+impl Contributions {
+    /// In the order in which they stand: a sum of other rounding could decide a tie another way.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.0.iter().fold(0.0, |sum, (_, term)| sum + term)
+    }
+}
+
+impl Serialize for Contributions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0)
     }
 }
 

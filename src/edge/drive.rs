@@ -27,6 +27,7 @@ use super::upstream::{Body, Connection};
 use super::{journal, js};
 use crate::exchange::{Exchange, Input, Order, Output, ResponseHead};
 use crate::health::Health;
+use crate::journal::Explanation;
 use crate::units::{Millis, UnixMillis};
 
 thread_local! {
@@ -41,6 +42,11 @@ const DRAIN_NOTABLE: Millis = Millis(100);
 const SETTLE_MAX: Millis = Millis(2_000);
 
 type Step = Pin<Box<dyn Future<Output = (Input, Option<Body>)>>>;
+
+/// What [`drive`] would decide now.
+pub fn explain(order: &Order) -> Explanation {
+    HEALTH.with_borrow(|health| order.explain(health, now()))
+}
 
 /// Runs one exchange to its end. The response goes out through `respond` as soon as it begins.
 pub async fn drive(

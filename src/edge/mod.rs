@@ -34,7 +34,7 @@ use crate::classify::{Caller, Traits};
 use crate::config::{Catalogue, Route};
 use crate::decide::{Seed, redirect};
 use crate::dialects::{ClientError, Dialect, outline};
-use crate::exchange::Order;
+use crate::exchange::{Order, REDIRECTS_MAX};
 use crate::journal::{ConfigRevisions, Record};
 
 use caller::{body, caller_of, header, key_terms};
@@ -49,8 +49,6 @@ const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const MODEL_BYTES_MAX: usize = 512;
 /// Names of routes that a message lists.
 const NAMES_SHOWN_MAX: usize = 20;
-/// Routes that one request may be sent on to; `waypost check` refuses circles, a raw put does not.
-const REDIRECTS_MAX: usize = 4;
 /// The routes that `auto` stands for, first come.
 const AUTO: [&str; 2] = ["auto", "default"];
 
@@ -87,12 +85,17 @@ impl Edge {
         let method = self.request.method();
         let dialect = match path {
             "/v1/messages" => Dialect::Anthropic,
+            // Anthropic's API demands this header, so its SDKs always send it.
+            "/v1/route" if header(&self.request, "anthropic-version").is_some() => {
+                Dialect::Anthropic
+            }
             _ => Dialect::OpenaiChat,
         };
         let answered = match (method.as_str(), path) {
             ("GET", "/healthz") => Ok(self.healthz().await),
             ("GET", "/v1/models") => self.models().await,
             ("POST", "/v1/chat/completions" | "/v1/messages") => self.chat(dialect).await,
+            ("POST", "/v1/route") => self.explain(dialect).await,
             ("GET", _) if path.starts_with("/admin/api/") => self.admin(path, query).await,
             _ => Err(no_such_path(&method, path)),
         };
@@ -166,6 +169,19 @@ impl Edge {
         }
     }
 
+    /// The decision alone: nothing is sent, no health is changed, no record is written.
+    async fn explain(&self, dialect: Dialect) -> Answered {
+        let terms = self.caller().await?;
+        let now = clock::now();
+        let id = clock::exchange_id(now);
+        let mut caller = caller_of(&self.request, &terms);
+        caller.dialect = Some(dialect);
+        caller.at = now;
+        let order = self.order(dialect, &id, &terms, caller).await;
+        let order = order.map_err(|refusal| refusal.error)?;
+        Ok(respond::json(200, &drive::explain(&order)))
+    }
+
     /// Reads the request into an order, or says what is wrong with it.
     async fn order(
         &self,
@@ -204,6 +220,7 @@ impl Edge {
                     route: found.route,
                     via,
                     config: found.config,
+                    is_explained: self.is_explained(),
                 });
             };
             // The route's author sends the request there, so the key need not be allowed to.
@@ -214,6 +231,12 @@ impl Edge {
                 Err(error) => return Err(refused(error, &caller)),
             };
         }
+    }
+
+    /// Whether the caller wants the decision in the response's headers.
+    fn is_explained(&self) -> bool {
+        let asked = header(&self.request, "x-waypost-explain");
+        asked.is_some_and(|value| matches!(value.trim(), "1" | "true"))
     }
 
     /// Starts the exchange and waits for its head.
@@ -387,7 +410,7 @@ fn no_such_path(method: &str, path: &str) -> ClientError {
         status: 404,
         code: "not_found".to_owned(),
         message: format!(
-            "no such path: {method} {path}; there are POST /v1/chat/completions, POST /v1/messages, \
+            "no such path: {method} {path}; there are POST /v1/chat/completions, POST /v1/messages, POST /v1/route, \
              GET /v1/models, GET /healthz and GET /admin/api/records"
         ),
         param: None,

@@ -24,7 +24,7 @@ use crate::config::{Route, Target};
 use crate::decide::{Plan, Seed, plan};
 use crate::dialects::{ClientError, Dialect};
 use crate::health::{Health, Observation, View};
-use crate::journal::{ConfigRevisions, Decision, Ending, Outcome, Record, VERSION};
+use crate::journal::{ConfigRevisions, Decision, Ending, Explanation, Outcome, Record, VERSION};
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
 use attempt::{Attempt, Ended, Failed, Heard};
@@ -35,6 +35,10 @@ pub use call::{Call, Credential, CredentialPlace};
 
 /// Calls of one exchange, whichever way they fail. A client that waits for more has long given up.
 pub const ATTEMPTS_MAX: usize = 8;
+/// Routes that one request may be sent on to; `waypost check` refuses circles, a raw put does not.
+pub const REDIRECTS_MAX: usize = 4;
+/// The longest value of `x-waypost-explain`. Node and others refuse a response whose headers together pass 16 KiB.
+pub const EXPLAIN_BYTES_MAX: usize = 8 * 1024;
 
 /// All that an exchange begins with.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ pub struct Order {
     pub via: Vec<String>,
     pub config: ConfigRevisions,
     pub seed: Seed,
+    /// Whether the client asked for the decision, in the response's headers.
+    pub is_explained: bool,
 }
 
 /// A provider's status and the headers that matter.
@@ -113,6 +119,30 @@ pub struct ResponseHead {
     pub headers: Vec<(&'static str, String)>,
 }
 
+impl Order {
+    /// What an exchange that begins now would decide. Sends nothing, and changes nothing.
+    #[must_use]
+    pub fn explain(&self, health: &Health, now: UnixMillis) -> Explanation {
+        self.explanation(&self.plan(health, now))
+    }
+
+    fn plan(&self, health: &Health, now: UnixMillis) -> Plan {
+        let view = |target: &Target| health.view(&target.health_key(), now);
+        let views: Vec<View> = self.route.targets.iter().map(view).collect();
+        plan(&self.traits, &self.route, &views, self.seed.value)
+    }
+
+    fn explanation(&self, plan: &Plan) -> Explanation {
+        Explanation::new(
+            self.route.name.clone(),
+            self.via.clone(),
+            Some(self.config.clone()),
+            self.traits.clone(),
+            Decision::of(plan, &self.route, self.seed),
+        )
+    }
+}
+
 /// One client request under way.
 #[derive(Debug)]
 pub struct Exchange {
@@ -133,9 +163,7 @@ pub struct Exchange {
 impl Exchange {
     /// Decides, and sends the first attempt or the reason why there is none.
     pub fn begin(order: Order, health: &mut Health, now: UnixMillis) -> (Self, Vec<Output>) {
-        let view = |target: &Target| health.view(&target.health_key(), now);
-        let views: Vec<View> = order.route.targets.iter().map(view).collect();
-        let plan = plan(&order.traits, &order.route, &views, order.seed.value);
+        let plan = order.plan(health, now);
         let client = Client::new(order.client, order.traits.is_streaming, now);
         let mut exchange = Self {
             order,
@@ -688,6 +716,11 @@ impl Exchange {
                 self.order.config.problems.to_string(),
             ));
         }
+        if self.order.is_explained {
+            let explanation = self.order.explanation(&self.plan);
+            let value = explanation.to_header(EXPLAIN_BYTES_MAX);
+            headers.push(("x-waypost-explain", value));
+        }
         if let Some(wait) = retry_after {
             headers.push(("retry-after", wait.0.div_ceil(1_000).to_string()));
         }
@@ -716,12 +749,6 @@ impl Exchange {
         let attempts: Vec<_> = self.attempts.iter().filter_map(record).collect();
         let cost = attempts.iter().filter_map(|attempt| attempt.cost);
         let winner = self.winner.and_then(|attempt| self.attempts.get(attempt));
-        let id = |place: &usize| {
-            self.plan
-                .candidates
-                .get(*place)
-                .map(|candidate| candidate.target.clone())
-        };
         Record {
             v: VERSION,
             id: order.id.clone(),
@@ -730,14 +757,7 @@ impl Exchange {
             via: order.via.clone(),
             config: Some(order.config.clone()),
             traits: order.traits.clone(),
-            decision: Some(Decision {
-                seed: order.seed,
-                rules: self.plan.rules.clone(),
-                plan: self.plan.order.iter().filter_map(id).collect(),
-                propensity: self.plan.propensity(),
-                is_trimmed: false,
-                candidates: self.plan.candidates.clone(),
-            }),
+            decision: Some(Decision::of(&self.plan, &order.route, order.seed)),
             outcome: Outcome {
                 code,
                 status,

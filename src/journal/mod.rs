@@ -9,13 +9,17 @@
 //!
 //! Not here: how records travel and where they are kept (`edge/journal.rs`).
 
+mod explanation;
+
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{FinishReason, Usage};
 use crate::classify::Traits;
-use crate::config::Revision;
-use crate::decide::{Candidate, Seed};
+use crate::config::{Prefer, Revision, Route};
+use crate::decide::{Candidate, Plan, Seed};
 use crate::units::{MicroUsd, Millis, UnixMillis};
+
+pub use explanation::{Explained, Explanation};
 
 pub const VERSION: u32 = 1;
 
@@ -51,19 +55,61 @@ pub struct ConfigRevisions {
 
 /// Why these targets, in this order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Decision {
+pub struct Decision<C = Candidate> {
     pub seed: Seed,
     /// The rules that fired, by name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub rules: Vec<String>,
-    pub candidates: Vec<Candidate>,
+    /// What weighed the signals. Absent in records of before it was kept, as is the temperature.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prefer: Option<Prefer>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub temperature: Option<f64>,
+    pub candidates: Vec<C>,
     /// Targets in the order in which they would be tried, by id.
     pub plan: Vec<String>,
     /// The probability with which the first of the plan came first.
     pub propensity: f64,
-    /// Whether candidates were left out to fit the queue's limit.
+    /// Whether candidates were left out, or told in less words, to fit a limit.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub is_trimmed: bool,
+}
+
+impl Decision {
+    #[must_use]
+    pub fn of(plan: &Plan, route: &Route, seed: Seed) -> Self {
+        let candidate = |place: &usize| plan.candidates.get(*place);
+        let first_come = plan.order.iter().filter_map(candidate);
+        Self {
+            seed,
+            rules: plan.rules.clone(),
+            prefer: Some(plan.settings.prefer),
+            temperature: Some(route.temperature),
+            candidates: plan.candidates.clone(),
+            plan: first_come
+                .map(|candidate| candidate.target.clone())
+                .collect(),
+            propensity: plan.propensity(),
+            is_trimmed: false,
+        }
+    }
+}
+
+impl<C> Decision<C> {
+    /// The same decision, its candidates told in other words.
+    #[must_use]
+    pub fn map<D>(self, tell: impl FnMut(C) -> D) -> Decision<D> {
+        Decision {
+            seed: self.seed,
+            rules: self.rules,
+            prefer: self.prefer,
+            temperature: self.temperature,
+            candidates: self.candidates.into_iter().map(tell).collect(),
+            plan: self.plan,
+            propensity: self.propensity,
+            is_trimmed: self.is_trimmed,
+        }
+    }
 }
 
 /// One call to one target.
@@ -256,16 +302,13 @@ mod tests {
             200,
             "x",
         );
+        let seed = Seed {
+            value: u64::MAX,
+            source: SeedSource::Random,
+        };
         record.decision = Some(Decision {
-            seed: Seed {
-                value: u64::MAX,
-                source: SeedSource::Random,
-            },
-            rules: plan.rules.clone(),
             plan: Vec::new(),
-            propensity: plan.propensity(),
-            is_trimmed: false,
-            candidates: plan.candidates,
+            ..Decision::of(&plan, &route, seed)
         });
         record
     }

@@ -98,6 +98,7 @@ fn run(script: &Script, cut: Option<usize>) -> Run {
         ..Caller::default()
     };
     let order = Order {
+        is_explained: false,
         id: "wp-1".to_owned(),
         client: script.client,
         body: script.request.clone().into_bytes(),

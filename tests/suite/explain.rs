@@ -1,0 +1,133 @@
+//! What an explanation says, and the shapes that a header takes.
+
+use proptest::prelude::*;
+use waypost::classify::Traits;
+use waypost::config::{Catalogue, Route};
+use waypost::decide::{Seed, SeedSource, plan};
+use waypost::health::View;
+use waypost::journal::{Decision, Explanation};
+use waypost::units::Tokens;
+
+use super::expect::{Report, folder};
+
+/// An explanation of a route whose targets are named `<name><place>`; all but the first lack images.
+fn explanation(targets: usize, name: &str, header: &str) -> Explanation {
+    let target = |place: usize| {
+        let can = if place == 0 { "\"images\"" } else { "" };
+        format!(
+            "{{\"id\":\"{name}{place}\",\"provider\":\"openai\",\"model\":\"m\",\"can\":[{can}]}}"
+        )
+    };
+    let targets: Vec<String> = (0..targets).map(target).collect();
+    let text = format!(
+        "{{\"targets\":[{}],\"prefer\":{{\"price\":1}}}}",
+        targets.join(",")
+    );
+    let route = Route::parse("r", &text, &Catalogue::default())
+        .unwrap()
+        .value;
+    let traits = Traits {
+        prompt_tokens: Tokens(100),
+        has_images: true,
+        headers: [("x-tier".to_owned(), header.to_owned())].into(),
+        ..Traits::default()
+    };
+    let seed = Seed {
+        value: 7,
+        source: SeedSource::Random,
+    };
+    let plan = plan(&traits, &route, &[], seed.value);
+    let mut decision = Decision::of(&plan, &route, seed);
+    if name == "long" {
+        decision.plan = decision
+            .candidates
+            .iter()
+            .map(|known| known.target.clone())
+            .collect();
+    }
+    Explanation::new("r".to_owned(), Vec::new(), None, traits, decision)
+}
+
+#[test]
+fn header_says_as_much_as_fits() {
+    let mut report = Report::default();
+    let explanation = explanation(4, "long", "paid");
+    let whole = explanation.to_header(usize::MAX);
+    assert_eq!(whole, serde_json::to_string(&explanation).unwrap());
+    let mut shapes = vec![whole.clone()];
+    for limit in (0..=whole.len()).rev() {
+        let value = explanation.to_header(limit);
+        assert!(value.len() <= limit, "{limit}: {value}");
+        if shapes.last() != Some(&value) {
+            shapes.push(value);
+        }
+    }
+    shapes.push(String::new());
+    report.compare(
+        &folder("explain").join("header.expected"),
+        shapes.join("\n").as_bytes(),
+    );
+}
+
+#[test]
+fn header_is_printable_ascii_and_reads_back() {
+    let words = "ä 世界 😀 \u{7f} \\n \\\" \\\\";
+    let explanation = explanation(2, words, "Zoë\n\t\u{1}");
+    for limit in [usize::MAX, 900, 300] {
+        let value = explanation.to_header(limit);
+        assert!(
+            value.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
+            "{value}"
+        );
+        let read: serde_json::Value = serde_json::from_str(&value).unwrap();
+        assert_eq!(
+            read["decision"]["plan"][0],
+            format!("ä 世界 😀 \u{7f} \n \" \\0")
+        );
+        if limit == usize::MAX {
+            assert_eq!(read, serde_json::to_value(&explanation).unwrap());
+        }
+    }
+}
+
+proptest! {
+    /// The sum of what is shown, in the order in which it is shown, is the score that decided.
+    #[test]
+    fn contributions_sum_to_the_score(
+        prefer in prop::array::uniform7(0.0_f64..10.0),
+        (weight, price, quality) in (0.01_f64..100.0, 0.0_f64..50.0, 0.05_f64..1.0),
+        (p_success, ttft_seconds, seconds_per_token) in (0.01_f64..0.99, 0.05_f64..20.0, 0.001_f64..0.5),
+        rate_limited in 0.0_f64..20.0,
+    ) {
+        let [by_price, ttft, speed, by_quality, reliability, load, by_distance] = prefer;
+        // The rule's exponent counts, not the route's own.
+        let text = format!(
+            "{{\"targets\":[{{\"provider\":\"openai\",\"model\":\"m\",\"weight\":{weight},\"quality\":{quality},\
+             \"usd_per_mtok\":{{\"in\":{price},\"out\":{price}}}}}],\"ring\":{{\"*\":[\"eu\",\"us\"]}},\"prefer\":{{\"price\":{by_price},\"ttft\":{ttft},\
+             \"speed\":{speed},\"quality\":11,\"reliability\":{reliability},\"load\":{load},\"distance\":{by_distance}}},\
+             \"rules\":[{{\"when\":{{\"key\":\"web\"}},\"prefer\":{{\"quality\":{by_quality}}}}}]}}"
+        );
+        let route = Route::parse("r", &text, &Catalogue::default()).unwrap().value;
+        let view = View { p_success, ttft_seconds, seconds_per_token, rate_limited, ..View::default() };
+        let traits = Traits { prompt_tokens: Tokens(1_000), key: "web".to_owned(), ..Traits::default() };
+        let plan = plan(&traits, &route, &[view], 1);
+        let seed = Seed { value: 1, source: SeedSource::Random };
+        let decision = Decision::of(&plan, &route, seed);
+        let told = Explanation::new("r".to_owned(), Vec::new(), None, traits, decision);
+        let explained = &told.decision.candidates[0];
+        let cost = explained.candidate.signals.cost.0.max(1e-3);
+        let terms = explained.contributions.unwrap().0;
+        prop_assert_eq!(terms, [
+            ("weight", libm::log(weight)),
+            ("price", -by_price * libm::log(cost)),
+            ("ttft", -ttft * libm::log(ttft_seconds)),
+            ("speed", -speed * libm::log(seconds_per_token)),
+            ("quality", by_quality * libm::log(quality)),
+            ("reliability", reliability * libm::log(p_success)),
+            ("load", -load * libm::log(1.0 + rate_limited)),
+            ("distance", -by_distance * libm::log(3.0)),
+        ]);
+        let sum: f64 = terms.iter().map(|(_, term)| term).sum();
+        prop_assert_eq!(sum.to_bits(), plan.candidates[0].score.to_bits());
+    }
+}
