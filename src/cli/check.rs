@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::{print, print_error};
 use crate::access::KeyTerms;
 use crate::config::{Catalogue, Checked, Problem, Problems, Route, sha256_hex};
 
@@ -193,7 +194,7 @@ impl Report {
 }
 
 /// All JSON files below a folder, sorted.
-fn json_files(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn json_files(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
@@ -211,7 +212,7 @@ fn json_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// `routes/acme/chat.json` is the route `acme/chat`.
-fn route_name(routes: &Path, file: &Path) -> String {
+pub(super) fn route_name(routes: &Path, file: &Path) -> String {
     let relative = file.strip_prefix(routes).unwrap_or(file).with_extension("");
     let parts: Vec<_> = relative
         .components()
@@ -232,14 +233,4 @@ fn print_report(report: &Report) {
         "{} files, {problems} problems, {warnings} warnings",
         report.files
     ));
-}
-
-#[expect(clippy::print_stdout, reason = "this is the command line")]
-fn print(text: &str) {
-    println!("{text}");
-}
-
-#[expect(clippy::print_stderr, reason = "this is the command line")]
-fn print_error(text: &str) {
-    eprintln!("{text}");
 }

@@ -1,6 +1,9 @@
 //! The command line: native only, and the one place that prints.
 
 mod check;
+mod explain;
+mod folder;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +30,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tells why a request goes where it goes: every candidate, each signal's part of its score, and the plan.
+    ///
+    /// Nothing is sent. Takes a saved request body, which needs --config, or a record as the admin API gives it.
+    ///
+    /// Exit status: 0 good, 1 problems found or no candidate left, 2 wrong usage.
+    Explain(Box<explain::Arguments>),
 }
 
 /// Runs the command that the process was started with.
@@ -35,5 +44,16 @@ pub fn run() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     match command {
         Command::Check { dir, json } => check::run(&dir, json),
+        Command::Explain(arguments) => explain::run(&arguments),
     }
+}
+
+#[expect(clippy::print_stdout, reason = "this is the command line")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+fn print_error(text: &str) {
+    eprintln!("{text}");
 }

@@ -1,10 +1,12 @@
 //! Why a decision came out as it did, in one object for all who ask.
 //!
-//! `POST /v1/route` and the header `x-waypost-explain` give the same object. Its fields are those of the record, but
-//! that each candidate also has the contribution of every signal to its score. A record does not hold those: they
-//! follow from its signals and preferences.
+//! `POST /v1/route`, the header `x-waypost-explain` and `waypost explain` give the same object. Its fields are those
+//! of the record, but that each candidate also has the contribution of every signal to its score. A record does not
+//! hold those: they follow from its signals and preferences.
 //!
 //! A header's room is limited and its text is ASCII, so [`Explanation::to_header`] says less when it must.
+//!
+//! Not here: the table for people (`cli/table.rs`).
 
 use std::io;
 

@@ -1,6 +1,15 @@
-//! What an explanation says, and the shapes that a header takes.
+//! Runs `waypost explain` on the files of `tests/explain/`, as text and as JSON, and the shapes that a header takes.
+//!
+//! A file `<case>.request.json` is a saved body, `<case>.record.json` a record. `<case>.args`, where there is one, has
+//! further arguments, one a line. Requests are decided against the folder `config` beside them.
+
+use std::fmt;
+use std::fs;
+use std::process::{Command, Output};
 
 use proptest::prelude::*;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use waypost::classify::Traits;
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource, plan};
@@ -8,7 +17,135 @@ use waypost::health::View;
 use waypost::journal::{Decision, Explanation};
 use waypost::units::Tokens;
 
-use super::expect::{Report, folder};
+use super::expect::{Report, folder, inputs};
+
+#[test]
+fn explanations_are_as_their_files_say() {
+    let mut report = Report::default();
+    let folder = folder("explain");
+    for suffix in [".request.json", ".record.json"] {
+        for (case, path) in inputs(&folder, suffix) {
+            let args = fs::read_to_string(folder.join(format!("{case}.args"))).unwrap_or_default();
+            let mut args: Vec<&str> = args.lines().collect();
+            let file = path.file_name().unwrap().to_str().unwrap();
+            if suffix == ".request.json" {
+                args.extend(["--config", "config", "--at", "1790000000000"]);
+            }
+            args.push(file);
+            let expected = folder.join(format!("{case}.expected.txt"));
+            let text = explain(&args);
+            report.compare(&expected, told(&text).as_bytes());
+
+            args.push("--json");
+            let json = explain(&args);
+            let expected = folder.join(format!("{case}.expected.json"));
+            report.compare(&expected, &json.stdout);
+            report.same(&case, &exit(&text), &exit(&json));
+            check_sums(&case, &json.stdout, &mut report);
+        }
+    }
+}
+
+/// The command, run in the folder of the fixtures, so that its messages name files in the same way everywhere.
+fn explain(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    command.arg("explain").args(args);
+    command.current_dir(folder("explain")).output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    let out = String::from_utf8_lossy(&output.stdout);
+    let err = String::from_utf8_lossy(&output.stderr);
+    format!("{out}{err}\nexit {}\n", exit(output))
+}
+
+fn exit(output: &Output) -> String {
+    output
+        .status
+        .code()
+        .map_or("signal".to_owned(), |code| code.to_string())
+}
+
+/// A JSON object whose order counts.
+struct Terms(Vec<f64>);
+
+impl<'de> Deserialize<'de> for Terms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Terms;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object of numbers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Terms, A::Error> {
+                let mut terms = Vec::new();
+                while let Some((_, term)) = map.next_entry::<String, f64>()? {
+                    terms.push(term);
+                }
+                Ok(Terms(terms))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// To the last bit: what is shown is what decided.
+fn check_sums(case: &str, json: &[u8], report: &mut Report) {
+    #[derive(Deserialize)]
+    struct Told {
+        decision: Decided,
+    }
+    #[derive(Deserialize)]
+    struct Decided {
+        candidates: Vec<Scored>,
+    }
+    #[derive(Deserialize)]
+    struct Scored {
+        target: String,
+        score: f64,
+        contributions: Option<Terms>,
+    }
+    let Ok(told) = serde_json::from_slice::<Told>(json) else {
+        return;
+    };
+    for candidate in told.decision.candidates {
+        if let Some(Terms(terms)) = candidate.contributions {
+            let what = format!("{case}: the contributions to {}", candidate.target);
+            let sum: f64 = terms.iter().sum();
+            report.same(&what, &candidate.score.to_string(), &sum.to_string());
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_says_what_is_missing_and_exits_with_2() {
+    let record = "everyday.request.json";
+    for (args, words) in [
+        (vec![record], "add --config DIR"),
+        (
+            vec!["--config", "nowhere", record],
+            "nowhere is not a folder",
+        ),
+        (vec!["--config", "config", "nothing.json"], "nothing.json: "),
+        (
+            vec!["--config", "config", "--header", "x-waypost-tags", record],
+            "name: value",
+        ),
+        (
+            vec!["--config", "config", "--seed", "xyz", record],
+            "hexadecimal",
+        ),
+        (vec!["--config", "config"], "<FILE>"),
+    ] {
+        let output = explain(&args);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {err}");
+        assert!(err.contains(words), "{args:?}: {err}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
 
 /// An explanation of a route whose targets are named `<name><place>`; all but the first lack images.
 fn explanation(targets: usize, name: &str, header: &str) -> Explanation {
