@@ -15,23 +15,22 @@ mod attempt;
 mod call;
 mod client;
 mod deadlines;
+mod failover;
+mod order;
+mod report;
 
-use std::sync::Arc;
-
-use crate::chat::{Answer, AttemptFailure, ProviderError, RequestError};
-use crate::classify::Traits;
-use crate::config::{Route, Target};
-use crate::decide::{Plan, Seed, plan};
-use crate::dialects::{ClientError, Dialect};
-use crate::health::{Health, Observation, View};
-use crate::journal::{ConfigRevisions, Decision, Ending, Explanation, Outcome, Record, VERSION};
-use crate::units::{MicroUsd, Millis, UnixMillis};
+use crate::chat::{Answer, AttemptFailure, ProviderError};
+use crate::decide::Plan;
+use crate::health::{Health, Observation};
+use crate::journal::{Ending, Record};
+use crate::units::UnixMillis;
 
 use attempt::{Attempt, Ended, Failed, Heard};
 use client::Client;
 use deadlines::{Due, next_due};
 
 pub use call::{Call, Credential, CredentialPlace};
+pub use order::Order;
 
 /// Calls of one exchange, whichever way they fail. A client that waits for more has long given up.
 pub const ATTEMPTS_MAX: usize = 8;
@@ -39,23 +38,6 @@ pub const ATTEMPTS_MAX: usize = 8;
 pub const REDIRECTS_MAX: usize = 4;
 /// The longest value of `x-waypost-explain`. Node and others refuse a response whose headers together pass 16 KiB.
 pub const EXPLAIN_BYTES_MAX: usize = 8 * 1024;
-
-/// All that an exchange begins with.
-#[derive(Debug)]
-pub struct Order {
-    pub id: String,
-    pub client: Dialect,
-    /// The request as the client sent it.
-    pub body: Vec<u8>,
-    pub traits: Traits,
-    pub route: Arc<Route>,
-    /// The routes whose rules sent the request on to this one.
-    pub via: Vec<String>,
-    pub config: ConfigRevisions,
-    pub seed: Seed,
-    /// Whether the client asked for the decision, in the response's headers.
-    pub is_explained: bool,
-}
 
 /// A provider's status and the headers that matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,30 +99,6 @@ pub struct ResponseHead {
     pub status: u16,
     pub content_type: &'static str,
     pub headers: Vec<(&'static str, String)>,
-}
-
-impl Order {
-    /// What an exchange that begins now would decide. Sends nothing, and changes nothing.
-    #[must_use]
-    pub fn explain(&self, health: &Health, now: UnixMillis) -> Explanation {
-        self.explanation(&self.plan(health, now))
-    }
-
-    fn plan(&self, health: &Health, now: UnixMillis) -> Plan {
-        let view = |target: &Target| health.view(&target.health_key(), now);
-        let views: Vec<View> = self.route.targets.iter().map(view).collect();
-        plan(&self.traits, &self.route, &views, self.seed.value)
-    }
-
-    fn explanation(&self, plan: &Plan) -> Explanation {
-        Explanation::new(
-            self.route.name.clone(),
-            self.via.clone(),
-            Some(self.config.clone()),
-            self.traits.clone(),
-            Decision::of(plan, &self.route, self.seed),
-        )
-    }
 }
 
 /// One client request under way.
@@ -434,260 +392,6 @@ impl Exchange {
         health.observe(&target.health_key(), &observation, now);
     }
 
-    /// An attempt failed: the next target, the client's error, or the end of a broken stream.
-    fn fail(
-        &mut self,
-        attempt: usize,
-        failed: Failed,
-        health: &mut Health,
-        now: UnixMillis,
-        outputs: &mut Vec<Output>,
-    ) {
-        // A finished answer stays one, whatever became of its connection.
-        let is_whole = self.winner == Some(attempt)
-            && matches!(failed.0, AttemptFailure::Unreachable)
-            && self
-                .attempts
-                .get(attempt)
-                .is_some_and(|running| running.judge_stream().is_ok());
-        if is_whole {
-            self.complete(attempt, health, now, outputs);
-            return;
-        }
-        let (failure, _) = &failed;
-        let failure = match (self.attempts.get_mut(attempt), failure) {
-            // It broke after it had begun to answer.
-            (Some(running), AttemptFailure::Unreachable) if running.headers_at.is_some() => {
-                running.cut()
-            }
-            _ => failure.clone(),
-        };
-        if let Some(running) = self.attempts.get_mut(attempt) {
-            running.result = Some(Err(failure.clone()));
-            running.ended_at = Some(now);
-            running.prelude = Heard::default();
-        }
-        let is_key_at_fault = self.rest_key(attempt, &failure, health, now);
-        if !is_key_at_fault && let Some(target) = self.target_of(attempt) {
-            let key = target.health_key();
-            health.observe(&key, &Observation::Failed(failure.clone()), now);
-        }
-        if !outputs.contains(&Output::Cancel { attempt }) {
-            outputs.push(Output::Cancel { attempt });
-        }
-        self.last_failure = Some((attempt, (failure.clone(), failed.1)));
-        if self.winner == Some(attempt) {
-            let error = self.failure_for_client();
-            outputs.push(Output::Emit(self.client.break_off(&error)));
-            self.finish(
-                Ending::Cut,
-                200,
-                Some(failure.code().to_owned()),
-                now,
-                outputs,
-            );
-        } else if is_key_at_fault && self.retry_with_another_key(attempt, health, now, outputs) {
-        } else if failure.may_another_help() {
-            self.try_next(health, now, outputs);
-        } else {
-            self.give_up(now, outputs);
-        }
-    }
-
-    fn target_of(&self, attempt: usize) -> Option<&Target> {
-        let place = self.attempts.get(attempt)?.place;
-        self.order.route.targets.get(place)
-    }
-
-    /// In a pool of keys, a refused or limited one rests, and the provider is not to blame while another is left.
-    fn rest_key(
-        &self,
-        attempt: usize,
-        failure: &AttemptFailure,
-        health: &mut Health,
-        now: UnixMillis,
-    ) -> bool {
-        let is_about_key = matches!(
-            failure,
-            AttemptFailure::KeyRejected { .. }
-                | AttemptFailure::RateLimited { .. }
-                | AttemptFailure::PaymentRequired
-        );
-        let secret = self
-            .attempts
-            .get(attempt)
-            .and_then(|running| running.secret.as_ref());
-        let (Some(target), Some(secret), true) = (self.target_of(attempt), secret, is_about_key)
-        else {
-            return false;
-        };
-        let pool = target.provider.auth.secrets();
-        if pool.len() < 2 {
-            return false;
-        }
-        health.rest_key(secret, failure, now);
-        pool.iter()
-            .any(|secret| !health.is_key_resting(secret, now))
-    }
-
-    fn retry_with_another_key(
-        &mut self,
-        attempt: usize,
-        health: &mut Health,
-        now: UnixMillis,
-        outputs: &mut Vec<Output>,
-    ) -> bool {
-        let place = self.attempts.get(attempt).map(|running| running.place);
-        place.is_some_and(|place| self.send(place, health, now, outputs).is_ok())
-    }
-
-    /// Sends to the next target of the plan that can carry the request.
-    fn try_next(&mut self, health: &mut Health, now: UnixMillis, outputs: &mut Vec<Output>) {
-        while let Some(place) = self.plan.order.get(self.taken).copied() {
-            self.taken += 1;
-            match self.send(place, health, now, outputs) {
-                Ok(()) => return,
-                Err(NotSent::TooMany) => break,
-                Err(NotSent::NotTranslatable) => {}
-            }
-        }
-        self.give_up(now, outputs);
-    }
-
-    fn send(
-        &mut self,
-        place: usize,
-        health: &mut Health,
-        now: UnixMillis,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), NotSent> {
-        let number = self.attempts.len();
-        let Some(target) = self.order.route.targets.get(place) else {
-            return Err(NotSent::NotTranslatable);
-        };
-        if number >= ATTEMPTS_MAX {
-            return Err(NotSent::TooMany);
-        }
-        let traits = &self.order.traits;
-        let is_streaming = traits.is_streaming
-            || (traits.unportable.is_none()
-                && deadlines::need_stream(&self.plan.settings.deadlines));
-        let draw = self
-            .order
-            .seed
-            .value
-            .wrapping_add(u64::try_from(number).unwrap_or_default());
-        let secret = call::choose_secret(target, health, draw, now);
-        let mut attempt = Attempt::new(
-            place,
-            target,
-            secret.clone(),
-            is_streaming,
-            traits.prompt_tokens,
-            now,
-        );
-        let call = call::call(
-            self.order.client,
-            &self.order.body,
-            target,
-            is_streaming,
-            secret,
-        );
-        match call {
-            Ok(call) => {
-                health.observe(&target.health_key(), &Observation::Sent, now);
-                self.attempts.push(attempt);
-                outputs.push(Output::Send {
-                    attempt: number,
-                    call,
-                });
-                Ok(())
-            }
-            Err(error) => {
-                let field = error.field().unwrap_or("body").to_owned();
-                let failure = AttemptFailure::NotTranslatable { field };
-                attempt.result = Some(Err(failure.clone()));
-                attempt.ended_at = Some(now);
-                self.attempts.push(attempt);
-                self.last_failure = Some((number, (failure, ProviderError::default())));
-                Err(NotSent::NotTranslatable)
-            }
-        }
-    }
-
-    /// No target is left: the client gets the reason.
-    fn give_up(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
-        let own_words = self.refusal_as_it_came();
-        let (error, ending) = match &self.last_failure {
-            None => (ClientError::from(&self.no_candidate()), Ending::Rejected),
-            Some((_, (failure, _))) if failure.may_another_help() => {
-                (self.failure_for_client(), Ending::Failed)
-            }
-            Some(_) => (self.failure_for_client(), Ending::Rejected),
-        };
-        let head = ResponseHead {
-            status: error.status,
-            content_type: "application/json",
-            headers: self.headers(error.retry_after),
-        };
-        outputs.push(Output::Respond(head));
-        let body = own_words.unwrap_or_else(|| self.client.error(&error));
-        outputs.push(Output::Emit(body));
-        // Our own name for it: the error's code may be the provider's words.
-        let failure = self
-            .last_failure
-            .as_ref()
-            .map(|(_, (failure, _))| failure.code());
-        let code = failure.map_or(error.code, str::to_owned);
-        self.finish(ending, error.status, Some(code), now, outputs);
-    }
-
-    /// The caller's own mistake, in the provider's own bytes, where the caller speaks the provider's dialect.
-    fn refusal_as_it_came(&self) -> Option<Vec<u8>> {
-        let (attempt, (failure, _)) = self.last_failure.as_ref()?;
-        let running = self.attempts.get(*attempt)?;
-        let is_readable = running.dialect == self.order.client;
-        let is_callers = matches!(failure, AttemptFailure::Rejected { .. });
-        let body = running
-            .whole_refusal()
-            .filter(|_| is_callers && is_readable);
-        body.map(<[u8]>::to_vec)
-    }
-
-    fn no_candidate(&self) -> RequestError {
-        let reason = |candidate: &crate::decide::Candidate| {
-            let reason = candidate.excluded.as_ref()?;
-            Some(format!("{}: {reason}", candidate.target))
-        };
-        let reasons: Vec<String> = self.plan.candidates.iter().filter_map(reason).collect();
-        RequestError::NoCandidate {
-            route: self.order.route.name.clone(),
-            reasons: reasons.join("; "),
-        }
-    }
-
-    /// Every attempt's reason in one message, and the status that fits them.
-    fn failure_for_client(&self) -> ClientError {
-        let results: Vec<(&Attempt, &AttemptFailure)> = self
-            .attempts
-            .iter()
-            .filter_map(|attempt| Some((attempt, attempt.result.as_ref()?.as_ref().err()?)))
-            .collect();
-        let words = |(attempt, failure): &(&Attempt, &AttemptFailure)| {
-            let id = self
-                .order
-                .route
-                .targets
-                .get(attempt.place)
-                .map(|target| target.id.as_str());
-            format!("{}: {failure}", id.unwrap_or_default())
-        };
-        let reasons: Vec<String> = results.iter().map(words).collect();
-        let failures: Vec<&AttemptFailure> = results.iter().map(|(_, failure)| *failure).collect();
-        let last = self.last_failure.as_ref().map(|(_, failed)| failed);
-        client::failure(&failures, &reasons, last, self.winner.is_some())
-    }
-
     fn abandon(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         for attempt in 0..self.attempts.len() {
             if let Some(running) = self.live(attempt) {
@@ -697,84 +401,6 @@ impl Exchange {
         }
         // nginx's status for a client that closed the request; nobody sees it but the record's reader.
         self.finish(Ending::ClientGone, 499, None, now, outputs);
-    }
-
-    /// The headers that tell the client what was done for it.
-    fn headers(&self, retry_after: Option<Millis>) -> Vec<(&'static str, String)> {
-        let mut headers = vec![
-            ("x-waypost-id", self.order.id.clone()),
-            ("x-waypost-route", self.order.route.name.clone()),
-            ("x-waypost-attempts", self.attempts.len().to_string()),
-            ("x-waypost-config", self.order.config.route.0.clone()),
-        ];
-        if let Some(target) = self.winner.and_then(|attempt| self.target_of(attempt)) {
-            headers.push(("x-waypost-target", target.id.clone()));
-        }
-        if self.order.config.problems > 0 {
-            headers.push((
-                "x-waypost-config-problems",
-                self.order.config.problems.to_string(),
-            ));
-        }
-        if self.order.is_explained {
-            let explanation = self.order.explanation(&self.plan);
-            let value = explanation.to_header(EXPLAIN_BYTES_MAX);
-            headers.push(("x-waypost-explain", value));
-        }
-        if let Some(wait) = retry_after {
-            headers.push(("retry-after", wait.0.div_ceil(1_000).to_string()));
-        }
-        headers
-    }
-
-    fn finish(
-        &mut self,
-        code: Ending,
-        status: u16,
-        error: Option<String>,
-        now: UnixMillis,
-        outputs: &mut Vec<Output>,
-    ) {
-        self.is_over = true;
-        let record = self.record(code, status, error, now);
-        outputs.push(Output::Finish(Box::new(record)));
-    }
-
-    fn record(&self, code: Ending, status: u16, error: Option<String>, now: UnixMillis) -> Record {
-        let order = &self.order;
-        let record = |attempt: &Attempt| {
-            let target = order.route.targets.get(attempt.place)?;
-            Some(attempt.record(target, self.began_at, now))
-        };
-        let attempts: Vec<_> = self.attempts.iter().filter_map(record).collect();
-        let cost = attempts.iter().filter_map(|attempt| attempt.cost);
-        let winner = self.winner.and_then(|attempt| self.attempts.get(attempt));
-        Record {
-            v: VERSION,
-            id: order.id.clone(),
-            at: self.began_at,
-            route: order.route.name.clone(),
-            via: order.via.clone(),
-            config: Some(order.config.clone()),
-            traits: order.traits.clone(),
-            decision: Some(Decision::of(&self.plan, &order.route, order.seed)),
-            outcome: Outcome {
-                code,
-                status,
-                error,
-                target: self
-                    .winner
-                    .and_then(|attempt| self.target_of(attempt))
-                    .map(|target| target.id.clone()),
-                finish: winner.and_then(|winner| winner.finish),
-                first_token_ms: winner
-                    .and_then(|winner| winner.first_token_at)
-                    .map(|at| at.since(self.began_at)),
-                total_ms: now.since(self.began_at),
-                cost: cost.fold(MicroUsd(0.0), |sum, cost| sum + cost),
-            },
-            attempts,
-        }
     }
 
     /// Asks for a tick when the next deadline is earlier than the one asked for.
@@ -793,10 +419,4 @@ impl Exchange {
             outputs.push(Output::WakeAt(at));
         }
     }
-}
-
-/// Why no call was made.
-enum NotSent {
-    TooMany,
-    NotTranslatable,
 }

@@ -1,0 +1,278 @@
+//! What follows a failed attempt: another key, the next target, the client's error, or the end of a broken stream.
+
+use super::attempt::{Attempt, Failed, Heard};
+use super::deadlines;
+use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
+use crate::chat::{AttemptFailure, ProviderError, RequestError};
+use crate::config::Target;
+use crate::dialects::ClientError;
+use crate::health::{Health, Observation};
+use crate::journal::Ending;
+use crate::units::UnixMillis;
+
+impl Exchange {
+    /// An attempt failed: the next target, the client's error, or the end of a broken stream.
+    pub(super) fn fail(
+        &mut self,
+        attempt: usize,
+        failed: Failed,
+        health: &mut Health,
+        now: UnixMillis,
+        outputs: &mut Vec<Output>,
+    ) {
+        // A finished answer stays one, whatever became of its connection.
+        let is_whole = self.winner == Some(attempt)
+            && matches!(failed.0, AttemptFailure::Unreachable)
+            && self
+                .attempts
+                .get(attempt)
+                .is_some_and(|running| running.judge_stream().is_ok());
+        if is_whole {
+            self.complete(attempt, health, now, outputs);
+            return;
+        }
+        let (failure, _) = &failed;
+        let failure = match (self.attempts.get_mut(attempt), failure) {
+            // It broke after it had begun to answer.
+            (Some(running), AttemptFailure::Unreachable) if running.headers_at.is_some() => {
+                running.cut()
+            }
+            _ => failure.clone(),
+        };
+        if let Some(running) = self.attempts.get_mut(attempt) {
+            running.result = Some(Err(failure.clone()));
+            running.ended_at = Some(now);
+            running.prelude = Heard::default();
+        }
+        let is_key_at_fault = self.rest_key(attempt, &failure, health, now);
+        if !is_key_at_fault && let Some(target) = self.target_of(attempt) {
+            let key = target.health_key();
+            health.observe(&key, &Observation::Failed(failure.clone()), now);
+        }
+        if !outputs.contains(&Output::Cancel { attempt }) {
+            outputs.push(Output::Cancel { attempt });
+        }
+        self.last_failure = Some((attempt, (failure.clone(), failed.1)));
+        if self.winner == Some(attempt) {
+            let error = self.failure_for_client();
+            outputs.push(Output::Emit(self.client.break_off(&error)));
+            self.finish(
+                Ending::Cut,
+                200,
+                Some(failure.code().to_owned()),
+                now,
+                outputs,
+            );
+        } else if is_key_at_fault && self.retry_with_another_key(attempt, health, now, outputs) {
+        } else if failure.may_another_help() {
+            self.try_next(health, now, outputs);
+        } else {
+            self.give_up(now, outputs);
+        }
+    }
+
+    pub(super) fn target_of(&self, attempt: usize) -> Option<&Target> {
+        let place = self.attempts.get(attempt)?.place;
+        self.order.route.targets.get(place)
+    }
+
+    /// In a pool of keys, a refused or limited one rests, and the provider is not to blame while another is left.
+    fn rest_key(
+        &self,
+        attempt: usize,
+        failure: &AttemptFailure,
+        health: &mut Health,
+        now: UnixMillis,
+    ) -> bool {
+        let is_about_key = matches!(
+            failure,
+            AttemptFailure::KeyRejected { .. }
+                | AttemptFailure::RateLimited { .. }
+                | AttemptFailure::PaymentRequired
+        );
+        let secret = self
+            .attempts
+            .get(attempt)
+            .and_then(|running| running.secret.as_ref());
+        let (Some(target), Some(secret), true) = (self.target_of(attempt), secret, is_about_key)
+        else {
+            return false;
+        };
+        let pool = target.provider.auth.secrets();
+        if pool.len() < 2 {
+            return false;
+        }
+        health.rest_key(secret, failure, now);
+        pool.iter()
+            .any(|secret| !health.is_key_resting(secret, now))
+    }
+
+    fn retry_with_another_key(
+        &mut self,
+        attempt: usize,
+        health: &mut Health,
+        now: UnixMillis,
+        outputs: &mut Vec<Output>,
+    ) -> bool {
+        let place = self.attempts.get(attempt).map(|running| running.place);
+        place.is_some_and(|place| self.send(place, health, now, outputs).is_ok())
+    }
+
+    /// Sends to the next target of the plan that can carry the request.
+    pub(super) fn try_next(
+        &mut self,
+        health: &mut Health,
+        now: UnixMillis,
+        outputs: &mut Vec<Output>,
+    ) {
+        while let Some(place) = self.plan.order.get(self.taken).copied() {
+            self.taken += 1;
+            match self.send(place, health, now, outputs) {
+                Ok(()) => return,
+                Err(NotSent::TooMany) => break,
+                Err(NotSent::NotTranslatable) => {}
+            }
+        }
+        self.give_up(now, outputs);
+    }
+
+    fn send(
+        &mut self,
+        place: usize,
+        health: &mut Health,
+        now: UnixMillis,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), NotSent> {
+        let number = self.attempts.len();
+        let Some(target) = self.order.route.targets.get(place) else {
+            return Err(NotSent::NotTranslatable);
+        };
+        if number >= ATTEMPTS_MAX {
+            return Err(NotSent::TooMany);
+        }
+        let traits = &self.order.traits;
+        let is_streaming = traits.is_streaming
+            || (traits.unportable.is_none()
+                && deadlines::need_stream(&self.plan.settings.deadlines));
+        let draw = self
+            .order
+            .seed
+            .value
+            .wrapping_add(u64::try_from(number).unwrap_or_default());
+        let secret = call::choose_secret(target, health, draw, now);
+        let mut attempt = Attempt::new(
+            place,
+            target,
+            secret.clone(),
+            is_streaming,
+            traits.prompt_tokens,
+            now,
+        );
+        let call = call::call(
+            self.order.client,
+            &self.order.body,
+            target,
+            is_streaming,
+            secret,
+        );
+        match call {
+            Ok(call) => {
+                health.observe(&target.health_key(), &Observation::Sent, now);
+                self.attempts.push(attempt);
+                outputs.push(Output::Send {
+                    attempt: number,
+                    call,
+                });
+                Ok(())
+            }
+            Err(error) => {
+                let field = error.field().unwrap_or("body").to_owned();
+                let failure = AttemptFailure::NotTranslatable { field };
+                attempt.result = Some(Err(failure.clone()));
+                attempt.ended_at = Some(now);
+                self.attempts.push(attempt);
+                self.last_failure = Some((number, (failure, ProviderError::default())));
+                Err(NotSent::NotTranslatable)
+            }
+        }
+    }
+
+    /// No target is left: the client gets the reason.
+    fn give_up(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        let own_words = self.refusal_as_it_came();
+        let (error, ending) = match &self.last_failure {
+            None => (ClientError::from(&self.no_candidate()), Ending::Rejected),
+            Some((_, (failure, _))) if failure.may_another_help() => {
+                (self.failure_for_client(), Ending::Failed)
+            }
+            Some(_) => (self.failure_for_client(), Ending::Rejected),
+        };
+        let head = ResponseHead {
+            status: error.status,
+            content_type: "application/json",
+            headers: self.headers(error.retry_after),
+        };
+        outputs.push(Output::Respond(head));
+        let body = own_words.unwrap_or_else(|| self.client.error(&error));
+        outputs.push(Output::Emit(body));
+        // Our own name for it: the error's code may be the provider's words.
+        let failure = self
+            .last_failure
+            .as_ref()
+            .map(|(_, (failure, _))| failure.code());
+        let code = failure.map_or(error.code, str::to_owned);
+        self.finish(ending, error.status, Some(code), now, outputs);
+    }
+
+    /// The caller's own mistake, in the provider's own bytes, where the caller speaks the provider's dialect.
+    fn refusal_as_it_came(&self) -> Option<Vec<u8>> {
+        let (attempt, (failure, _)) = self.last_failure.as_ref()?;
+        let running = self.attempts.get(*attempt)?;
+        let is_readable = running.dialect == self.order.client;
+        let is_callers = matches!(failure, AttemptFailure::Rejected { .. });
+        let body = running
+            .whole_refusal()
+            .filter(|_| is_callers && is_readable);
+        body.map(<[u8]>::to_vec)
+    }
+
+    fn no_candidate(&self) -> RequestError {
+        let reason = |candidate: &crate::decide::Candidate| {
+            let reason = candidate.excluded.as_ref()?;
+            Some(format!("{}: {reason}", candidate.target))
+        };
+        let reasons: Vec<String> = self.plan.candidates.iter().filter_map(reason).collect();
+        RequestError::NoCandidate {
+            route: self.order.route.name.clone(),
+            reasons: reasons.join("; "),
+        }
+    }
+
+    /// Every attempt's reason in one message, and the status that fits them.
+    pub(super) fn failure_for_client(&self) -> ClientError {
+        let results: Vec<(&Attempt, &AttemptFailure)> = self
+            .attempts
+            .iter()
+            .filter_map(|attempt| Some((attempt, attempt.result.as_ref()?.as_ref().err()?)))
+            .collect();
+        let words = |(attempt, failure): &(&Attempt, &AttemptFailure)| {
+            let id = self
+                .order
+                .route
+                .targets
+                .get(attempt.place)
+                .map(|target| target.id.as_str());
+            format!("{}: {failure}", id.unwrap_or_default())
+        };
+        let reasons: Vec<String> = results.iter().map(words).collect();
+        let failures: Vec<&AttemptFailure> = results.iter().map(|(_, failure)| *failure).collect();
+        let last = self.last_failure.as_ref().map(|(_, failed)| failed);
+        client::failure(&failures, &reasons, last, self.winner.is_some())
+    }
+}
+
+/// Why no call was made.
+enum NotSent {
+    TooMany,
+    NotTranslatable,
+}
