@@ -40,7 +40,8 @@ so that the first call needs no account and no API key.
 
   --config DIR    load DIR (providers.json, routes/, flags.json, keys.json) instead of example/
   --port N        listen on 127.0.0.1:N (${PORT}; 0 takes any free port)
-  --persist DIR   keep KV, D1 and R2 in DIR (.wrangler/state/v3, which "wrangler … --local" uses too)
+  --persist DIR   keep KV, D1 and R2 in DIR (.wrangler/state/v3, which "wrangler … --local" uses too;
+                  where another start uses that, one of the port's own)
   --force         start even if "waypost check" finds problems
   --json          print one line of JSON on stdout when ready, and nothing else there
   --help          show this
@@ -51,6 +52,7 @@ await runScript(async () => {
   const options = parseOptions();
   if (options.json) leaveStdoutAlone();
   // First what needs no set-up to be told, as that may take minutes.
+  options.persist ??= await chooseState(options);
   await requireFree(options);
   await readConfigFolder(options.folder);
   await build(await setUp());
@@ -68,8 +70,20 @@ function parseOptions() {
     withLabs: flags.config === undefined,
     folder: flags.config === undefined ? join(ROOT, 'example') : fromCaller(flags.config),
     port: parsePort(flags.port ?? `${PORT}`, USAGE),
-    persist: flags.persist === undefined ? PERSIST : fromCaller(flags.persist),
+    persist: flags.persist === undefined ? undefined : fromCaller(flags.persist),
   };
+}
+
+/** The state that wrangler uses too, unless another start does; then one of this port's own. */
+async function chooseState({ port }) {
+  const running = await findRunning(PERSIST);
+  if (running === undefined) return PERSIST;
+  const own = join('.wrangler', `state-${port === 0 ? process.pid : port}`);
+  say(
+    `Another "npm start" (process ${running.pid}, ${running.url}) uses .wrangler/state, so this one keeps its state in ${own}.\n` +
+      `For wrangler, add --persist-to ${own} to reach it.`,
+  );
+  return join(ROOT, own, 'v3');
 }
 
 async function requireFree({ port, persist }) {
@@ -77,7 +91,7 @@ async function requireFree({ port, persist }) {
   if (running !== undefined) {
     throw new Problem(
       `Another "npm start" (process ${running.pid}, ${running.url}) uses the state in ${persist}. ` +
-        'Stop it, or give this one its own port and state: npm start -- --port 8788 --persist .wrangler/second',
+        'Stop it, or give this one its own state: npm start -- --port 8788 --persist .wrangler/second',
     );
   }
   if (port !== 0 && !(await isPortFree(port))) {
