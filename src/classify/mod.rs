@@ -269,6 +269,30 @@ mod tests {
     }
 
     #[test]
+    fn user_is_the_headers_or_else_the_bodys() {
+        let outline = Outline {
+            user: Some("body".to_owned()),
+            ..Outline::default()
+        };
+        let by_header = Caller {
+            user: Some("header".to_owned()),
+            ..Caller::default()
+        };
+        assert_eq!(
+            Traits::of(&outline, by_header).user,
+            Some(pseudonym("header"))
+        );
+        assert_eq!(
+            Traits::of(&outline, Caller::default()).user,
+            Some(pseudonym("body"))
+        );
+        assert_eq!(
+            Traits::of(&Outline::default(), Caller::default()).user,
+            None
+        );
+    }
+
+    #[test]
     fn session_and_user_are_not_readable() {
         let caller = Caller {
             session: Some("ann@example.com".to_owned()),
