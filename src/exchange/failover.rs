@@ -21,8 +21,7 @@ impl Exchange {
         outputs: &mut Vec<Output>,
     ) {
         // A finished answer stays one, whatever became of its connection.
-        let is_whole = self.winner == Some(attempt)
-            && matches!(failed.0, AttemptFailure::Unreachable)
+        let is_whole = matches!(failed.0, AttemptFailure::Unreachable)
             && self
                 .attempts
                 .get(attempt)
