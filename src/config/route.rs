@@ -246,19 +246,29 @@ impl Route {
     #[must_use]
     pub fn direct(provider: &Arc<Provider>, model: &str, catalogue: &Catalogue) -> Self {
         let name = format!("{}/{model}", provider.name);
+        let target = Target {
+            id: name.clone(),
+            provider: Arc::clone(provider),
+            model: model.to_owned(),
+            weight: 1.0,
+            quality: Quality::default(),
+            is_private: provider.is_private,
+            region: provider.region.clone(),
+            terms: catalogue.terms(&provider.name, model),
+        };
+        let revision = Revision::of(&name);
         Self {
-            revision: Revision::of(&name),
-            targets: vec![Target {
-                id: name.clone(),
-                provider: Arc::clone(provider),
-                model: model.to_owned(),
-                weight: 1.0,
-                quality: Quality::default(),
-                is_private: provider.is_private,
-                region: provider.region.clone(),
-                terms: catalogue.terms(&provider.name, model),
-            }],
-            name,
+            revision,
+            ..Self::plain(&name, vec![target])
+        }
+    }
+
+    /// Targets and nothing else: every other field as it is when an entry leaves it out.
+    fn plain(name: &str, targets: Vec<Target>) -> Self {
+        Self {
+            name: name.to_owned(),
+            revision: Revision::default(),
+            targets,
             prefer: Prefer::default(),
             temperature: 1.0,
             sticky: None,
@@ -297,20 +307,7 @@ fn read_route(
         problems,
     )?;
     let (targets, ids) = read_targets(&fields, catalogue, problems);
-    let mut route = Route {
-        name: name.to_owned(),
-        revision: Revision::default(),
-        targets,
-        prefer: Prefer::default(),
-        temperature: 1.0,
-        sticky: None,
-        rules: Vec::new(),
-        texts: Texts::new(),
-        limits: Limits::default(),
-        deadlines: Deadlines::default(),
-        midstream: Midstream::default(),
-        ring: BTreeMap::new(),
-    };
+    let mut route = Route::plain(name, targets);
     if let Some(node) = fields.field("strategy")
         && let Some(strategy) = Strategy::read(&node, problems)
     {
