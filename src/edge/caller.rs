@@ -8,13 +8,14 @@ use wasm_bindgen::JsCast;
 use web_sys::{ReadableStreamDefaultReader, Request};
 use worker::Env;
 
-use super::entries::{Entries, Unreadable};
-use super::{js, unreadable};
+use super::entries::Entries;
+use super::js;
 use crate::access::{KEY_BYTES_MAX, KeyTerms};
 use crate::chat::RequestError;
 use crate::classify::{Caller, shortened};
 use crate::config::sha256_hex;
-use crate::dialects::ClientError;
+use crate::dialects::{ClientError, Dialect};
+use crate::units::UnixMillis;
 
 /// The keys of local mode.
 const LOCAL_KEY: &str = "wp-demo";
@@ -63,7 +64,7 @@ pub async fn key_terms(
     if is_local(env) && key == LOCAL_KEY {
         return Ok(Arc::new(KeyTerms::unlimited(LOCAL_KEY)));
     }
-    let terms = entries.key(&key).await.map_err(|Unreadable| unreadable())?;
+    let terms = entries.key(&key).await?;
     match terms {
         Some(terms) if terms.is_disabled => Err(unauthorized(
             "disabled_key",
@@ -117,7 +118,7 @@ fn unauthorized(code: &str, message: &str) -> ClientError {
 }
 
 /// What the edge knows of the caller besides the body.
-pub fn caller_of(request: &Request, terms: &KeyTerms) -> Caller {
+pub fn caller_of(request: &Request, terms: &KeyTerms, dialect: Dialect, at: UnixMillis) -> Caller {
     let place = js::get(request, "cf");
     let text = |name: &str| {
         // Without an object there, reading a field would throw.
@@ -125,7 +126,8 @@ pub fn caller_of(request: &Request, terms: &KeyTerms) -> Caller {
         field.flatten()
     };
     Caller {
-        dialect: None,
+        dialect: Some(dialect),
+        at,
         key: terms.name.clone(),
         team: terms.team.clone(),
         session: header(request, "x-waypost-session"),

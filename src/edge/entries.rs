@@ -45,6 +45,8 @@ struct Memory {
     routes: BTreeMap<String, Slot<Route>>,
     keys: BTreeMap<String, Slot<KeyTerms>>,
     route_names: Slot<Vec<String>>,
+    /// Read only where there is a key.
+    has_keys: Slot<()>,
 }
 
 /// KV did not answer and nothing is remembered.
@@ -109,11 +111,12 @@ impl Entries {
         Ok(self.recall(look, read).await?.value.unwrap_or_default())
     }
 
-    /// Whether any key is configured at all, for the message to one who has none.
+    /// Whether any key is configured at all, for the message to one who has none. That there are some is remembered:
+    /// whoever tries keys must not make us list them each time.
     pub async fn has_keys(&self) -> bool {
-        kv::list(&self.env, "key:")
-            .await
-            .is_ok_and(|names| !names.is_empty())
+        let look = |memory: &mut Memory| memory.has_keys.look(self.refresh);
+        let read = |entries: Self| async move { entries.read_has_keys().await };
+        self.recall(look, read).await.is_ok()
     }
 
     /// Serves from memory; reads beside the request what is stale, and awaits only what was never read. A failed
@@ -267,6 +270,17 @@ impl Entries {
             // Terms that cannot be read admit nobody: a guess could be too generous.
             let terms = text.and_then(|text| KeyTerms::parse(hash, &text).ok());
             slot.set(terms.map(Arc::new));
+        });
+        Ok(())
+    }
+
+    async fn read_has_keys(&self) -> Result<(), Unreadable> {
+        let names = kv::list(&self.env, "key:").await.map_err(|_| Unreadable)?;
+        MEMORY.with_borrow_mut(|memory| {
+            memory.has_keys = Slot::default();
+            if !names.is_empty() {
+                memory.has_keys.set(Some(Arc::new(())));
+            }
         });
         Ok(())
     }

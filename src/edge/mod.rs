@@ -122,11 +122,7 @@ impl Edge {
 
     async fn models(&self) -> Answered {
         let terms = self.caller().await?;
-        let names = self
-            .entries
-            .route_names()
-            .await
-            .map_err(|Unreadable| unreadable())?;
+        let names = self.entries.route_names().await?;
         let model = |name: &String| serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "waypost" });
         let allowed = names.iter().filter(|name| terms.may_use(name));
         let data: Vec<_> = allowed.map(model).collect();
@@ -148,9 +144,7 @@ impl Edge {
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
-        let mut caller = caller_of(&self.request, &terms);
-        caller.dialect = Some(dialect);
-        caller.at = now;
+        let caller = caller_of(&self.request, &terms, dialect, now);
         match self.order(dialect, &id, &terms, caller.clone()).await {
             Ok(order) => Ok(self.run(order).await),
             Err(refusal) => {
@@ -174,9 +168,7 @@ impl Edge {
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
-        let mut caller = caller_of(&self.request, &terms);
-        caller.dialect = Some(dialect);
-        caller.at = now;
+        let caller = caller_of(&self.request, &terms, dialect, now);
         let order = self.order(dialect, &id, &terms, caller).await;
         let order = order.map_err(|refusal| refusal.error)?;
         Ok(respond::json(200, &drive::explain(&order)))
@@ -286,16 +278,8 @@ impl Edge {
         name: &str,
         terms: &KeyTerms,
     ) -> Result<Option<FoundRoute>, ClientError> {
-        let found = self
-            .entries
-            .route(name)
-            .await
-            .map_err(|Unreadable| unreadable())?;
-        let catalogue = self
-            .entries
-            .catalogue()
-            .await
-            .map_err(|Unreadable| unreadable())?;
+        let found = self.entries.route(name).await?;
+        let catalogue = self.entries.catalogue().await?;
         let Found {
             value, problems, ..
         } = found;
@@ -328,11 +312,7 @@ impl Edge {
         let Some((provider, model)) = name.split_once('/') else {
             return Ok(None);
         };
-        let found = self
-            .entries
-            .catalogue()
-            .await
-            .map_err(|Unreadable| unreadable())?;
+        let found = self.entries.catalogue().await?;
         let catalogue = found
             .value
             .unwrap_or_else(|| Arc::new(Catalogue::default()));
@@ -418,13 +398,15 @@ fn no_such_path(method: &str, path: &str) -> ClientError {
     }
 }
 
-fn unreadable() -> ClientError {
-    ClientError {
-        status: 503,
-        code: "config_unreadable".to_owned(),
-        message: "the configuration could not be read from KV; try again".to_owned(),
-        param: None,
-        retry_after: Some(crate::units::Millis(1_000)),
+impl From<Unreadable> for ClientError {
+    fn from(_: Unreadable) -> Self {
+        ClientError {
+            status: 503,
+            code: "config_unreadable".to_owned(),
+            message: "the configuration could not be read from KV; try again".to_owned(),
+            param: None,
+            retry_after: Some(crate::units::Millis(1_000)),
+        }
     }
 }
 
