@@ -56,6 +56,17 @@ impl Millis {
     pub fn as_seconds(self) -> f64 {
         self.0 as f64 / 1_000.0
     }
+
+    /// A span given in seconds, to the nearest millisecond. What is negative or no number is none.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the conversion saturates, which is meant"
+    )]
+    pub fn from_seconds(seconds: f64) -> Self {
+        Self((seconds * 1_000.0).round() as u64)
+    }
 }
 
 impl fmt::Display for Millis {

@@ -6,6 +6,7 @@
 mod suite {
     mod check;
     mod config;
+    mod constraints;
     mod decide;
     mod dialects;
     mod exchange;

@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Fact, Subject};
+use crate::config::{Constraints, Fact, Subject};
 use crate::dialects::{Dialect, Outline};
 use crate::units::{Tokens, UnixMillis};
 
-pub use asked::shortened;
+pub use asked::{LIMITS_HEADER, shortened};
 
 /// Bytes of UTF-8 to one token of English, as providers' own rules of thumb have it. Other scripts and code
 /// take fewer bytes a token, so their estimate is low; the provider's own refusal then sends the request on.
@@ -54,6 +54,8 @@ pub struct Caller {
     pub text_matches: Vec<bool>,
     /// When the request came.
     pub at: UnixMillis,
+    /// What the caller says of the targets, from the header and the body.
+    pub constraints: Constraints,
 }
 
 /// All that a decision may depend on, besides the route and health.
@@ -106,6 +108,12 @@ pub struct Traits {
     /// The first field that only a target of the client's own dialect can carry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unportable: Option<String>,
+    /// The first field that a target of another dialect would not get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<String>,
+    /// What the caller demands or wishes of the targets; absent where it said nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub constraints: Option<Box<Constraints>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +124,8 @@ pub struct Traits {
 
 impl Traits {
     #[must_use]
-    pub fn of(outline: &Outline, caller: Caller) -> Self {
+    /// `model` is the client's name for what it wants: that of the outline, or another of its `models`.
+    pub fn of(outline: &Outline, model: &str, caller: Caller) -> Self {
         let tags = tags_of(caller.tags.as_deref().unwrap_or_default());
         let stated = |name: &str| {
             let value = |tag: &String| {
@@ -132,7 +141,7 @@ impl Traits {
         let is_sensitive = tags.iter().any(|tag| tag.eq_ignore_ascii_case("sensitive"));
         Self {
             dialect: caller.dialect,
-            model: outline.model.clone(),
+            model: model.to_owned(),
             key: caller.key,
             team: caller.team,
             session: caller.session.as_deref().map(pseudonym),
@@ -156,6 +165,8 @@ impl Traits {
             has_images: outline.image_count > 0,
             has_json_schema: outline.wants_json_schema,
             unportable: outline.has_unportable.clone(),
+            dropped: outline.dropped.clone(),
+            constraints: (!caller.constraints.is_empty()).then(|| Box::new(caller.constraints)),
             topic: stated("topic"),
             difficulty,
             is_sensitive: is_sensitive.then_some(true),
@@ -234,7 +245,7 @@ mod tests {
             tags: Some("gold, topic=code ,difficulty=0.7,,Sensitive".to_owned()),
             ..Caller::default()
         };
-        let traits = Traits::of(&Outline::default(), caller);
+        let traits = Traits::of(&Outline::default(), "", caller);
         assert_eq!(
             traits.tags,
             ["gold", "topic=code", "difficulty=0.7", "Sensitive"]
@@ -263,7 +274,7 @@ mod tests {
                 tags: Some(stated.to_owned()),
                 ..Caller::default()
             };
-            let traits = Traits::of(&Outline::default(), caller);
+            let traits = Traits::of(&Outline::default(), "", caller);
             assert_eq!(traits.difficulty, None, "{stated}");
         }
     }
@@ -279,15 +290,15 @@ mod tests {
             ..Caller::default()
         };
         assert_eq!(
-            Traits::of(&outline, by_header).user,
+            Traits::of(&outline, "", by_header).user,
             Some(pseudonym("header"))
         );
         assert_eq!(
-            Traits::of(&outline, Caller::default()).user,
+            Traits::of(&outline, "", Caller::default()).user,
             Some(pseudonym("body"))
         );
         assert_eq!(
-            Traits::of(&Outline::default(), Caller::default()).user,
+            Traits::of(&Outline::default(), "", Caller::default()).user,
             None
         );
     }
@@ -298,7 +309,7 @@ mod tests {
             session: Some("ann@example.com".to_owned()),
             ..Caller::default()
         };
-        let written = serde_json::to_string(&Traits::of(&Outline::default(), caller));
+        let written = serde_json::to_string(&Traits::of(&Outline::default(), "", caller));
         assert!(!written.is_ok_and(|text| text.contains("ann")));
     }
 }

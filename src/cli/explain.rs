@@ -19,11 +19,11 @@ use super::folder::{Folder, Obstacle};
 use super::table::{line, text};
 use super::{print, print_error};
 use crate::chat::RequestError;
-use crate::classify::{Caller, Traits, shortened};
+use crate::classify::{Caller, LIMITS_HEADER, Traits, shortened};
 use crate::config::Route;
-use crate::decide::{Seed, plan, redirect};
-use crate::dialects::{Dialect, outline};
-use crate::exchange::{Order, REDIRECTS_MAX};
+use crate::decide::{Candidate, Seed, plan, redirect};
+use crate::dialects::{Asked, Dialect, Outline, outline};
+use crate::exchange::{Order, REDIRECTS_MAX, Routing};
 use crate::health::{Health, View};
 use crate::journal::{ConfigRevisions, Decision, Explanation, Record, VERSION};
 use crate::units::UnixMillis;
@@ -187,18 +187,18 @@ fn tell_record(
         None => None,
     };
     Ok(Told {
-        explanation,
+        explanation: explanation.explained(),
         against,
     })
 }
 
 /// The decision with this route. A target that the record does not know counts as never asked.
-fn decide_again(explanation: &Explanation, route: &Route) -> Decision {
+fn decide_again(explanation: &Explanation<Candidate>, route: &Route) -> Decision {
     let Explanation {
         traits, decision, ..
     } = explanation;
     let view = |id: &String| {
-        let mut known = decision.candidates.iter().map(|known| &known.candidate);
+        let mut known = decision.candidates.iter();
         let found = known.find(|candidate| candidate.target == *id);
         found.map_or_else(View::default, |candidate| candidate.health)
     };
@@ -208,7 +208,7 @@ fn decide_again(explanation: &Explanation, route: &Route) -> Decision {
         .map(|target| view(&target.id))
         .collect();
     let plan = plan(traits, route, &views, decision.seed.value);
-    Decision::of(&plan, route, decision.seed)
+    Decision::of(&plan, decision.seed)
 }
 
 fn tell_request(arguments: &Arguments, body: &[u8], folder: &Folder) -> Result<Told, Refusal> {
@@ -218,35 +218,67 @@ fn tell_request(arguments: &Arguments, body: &[u8], folder: &Folder) -> Result<T
     };
     let outline = outline(dialect, body)
         .map_err(|error: RequestError| arguments.problem(error.to_string()))?;
-    let name = arguments.header("x-waypost-route");
-    let mut route = folder.route(name.as_deref().unwrap_or(&outline.model))?;
     let mut caller = arguments.caller(dialect);
-    let mut via = Vec::new();
-    let traits = loop {
-        caller.ask_for(&route, body, |name| arguments.header(name));
-        let traits = Traits::of(&outline, caller.clone());
-        let next = redirect(&traits, &route).filter(|_| via.len() < REDIRECTS_MAX);
-        let Some(next) = next.map(str::to_owned) else {
-            break traits;
-        };
-        via.push(route.name.clone());
-        route = folder.route(&next)?;
+    let limits = arguments.header(LIMITS_HEADER);
+    caller
+        .constrain(&outline, limits.as_deref())
+        .map_err(|error| arguments.problem(error.to_string()))?;
+    let request = Request {
+        arguments,
+        folder,
+        outline: &outline,
+        caller: &caller,
+        body,
     };
+    let (first, others) = outline.asked(arguments.header("x-waypost-route"));
+    let fallbacks = others.iter().map(|asked| request.routing(asked));
     let order = Order {
         id: String::new(),
         client: dialect,
         body: Vec::new(),
-        seed: Seed::of(&route, &traits, arguments.seed),
-        traits,
-        config: folder.revisions(&route),
-        via,
-        route: Arc::new(route),
+        routing: request.routing(&first)?,
+        fallbacks: fallbacks.collect::<Result<_, _>>()?,
         is_explained: true,
     };
     Ok(Told {
         explanation: order.explain(&Health::default(), UnixMillis(0)),
         against: None,
     })
+}
+
+/// A saved request, and what it is decided against.
+struct Request<'a> {
+    arguments: &'a Arguments,
+    folder: &'a Folder,
+    outline: &'a Outline,
+    caller: &'a Caller,
+    body: &'a [u8],
+}
+
+impl Request<'_> {
+    /// The request as the route that is asked for takes it, or the route that its rules send it on to.
+    fn routing(&self, asked: &Asked) -> Result<Routing, Refusal> {
+        let mut route = self.folder.route(&asked.name)?;
+        let mut caller = self.caller.clone();
+        let mut via = Vec::new();
+        let traits = loop {
+            caller.ask_for(&route, self.body, |name| self.arguments.header(name));
+            let traits = Traits::of(self.outline, &asked.model, caller.clone());
+            let next = redirect(&traits, &route).filter(|_| via.len() < REDIRECTS_MAX);
+            let Some(next) = next.map(str::to_owned) else {
+                break traits;
+            };
+            via.push(route.name.clone());
+            route = self.folder.route(&next)?;
+        };
+        Ok(Routing {
+            seed: Seed::of(&route, &traits, self.arguments.seed),
+            traits,
+            config: self.folder.revisions(&route),
+            via,
+            route: Arc::new(route),
+        })
+    }
 }
 
 impl Arguments {

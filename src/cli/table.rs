@@ -23,10 +23,25 @@ const REMARKS: &str = "remarks";
 const NONE: &str = "-";
 
 pub(super) fn text(explanation: &Explanation) -> String {
+    let mut lines = Vec::new();
+    for earlier in &explanation.fell_back_from {
+        lines.extend(one(earlier));
+        lines.push("\nNo target of it answered. Then the client's next name:\n".to_owned());
+    }
+    lines.extend(one(explanation));
+    for later in &explanation.fallbacks {
+        lines.push("\nIf no target of it answers, the client's next name:\n".to_owned());
+        lines.extend(one(later));
+    }
+    lines.join("\n")
+}
+
+/// What one of the client's names comes to.
+fn one(explanation: &Explanation) -> Vec<String> {
     let mut lines = head(explanation);
     lines.push(String::new());
     lines.extend(aligned(&rows(explanation)));
-    lines.join("\n")
+    lines
 }
 
 /// One of the lines above the table.
@@ -41,6 +56,7 @@ fn head(explanation: &Explanation) -> Vec<String> {
         config,
         traits,
         decision,
+        ..
     } = explanation;
     let mut lines = vec![line("route", route)];
     if !via.is_empty() {
@@ -179,16 +195,24 @@ fn row(rank: String, target: &str, known: Option<&Explained>, signals: usize) ->
 /// What the numbers do not tell: why it is no candidate, or why its share is not what its score says.
 fn remark(known: &Explained) -> Option<String> {
     let Candidate {
-        excluded, health, ..
+        excluded,
+        health,
+        beyond,
+        ..
     } = &known.candidate;
-    match (excluded, health.admission) {
+    let admission = match (excluded, health.admission) {
         (Some(reason), _) => Some(printable(&reason.to_string())),
         (None, Admission::Recovering { share }) => {
             Some(format!("recovering, at {} of its weight", percent(share)))
         }
         (None, Admission::Ejected { .. }) => Some("ejected, as all others are".to_owned()),
         (None, Admission::Admitted) => None,
-    }
+    };
+    let is_tried = matches!(excluded, None | Some(Exclusion::Ejected));
+    let set_back = (is_tried && !beyond.is_empty())
+        .then(|| format!("set back: beyond the request's soft {}", beyond.join(", ")));
+    let remarks: Vec<String> = admission.into_iter().chain(set_back).collect();
+    (!remarks.is_empty()).then(|| remarks.join("; "))
 }
 
 fn percent(share: f64) -> String {

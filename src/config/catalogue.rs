@@ -7,14 +7,15 @@ use super::read::{Node, Object, Problems};
 use super::{Checked, Problem, parse_tree};
 use crate::dialects::Dialect;
 use crate::providers::{
-    Ability, Auth, AuthRow, MODELS, ModelRow, PROVIDERS, Price, Provider, ProviderRow, Terms,
+    Ability, Auth, AuthRow, DataPolicy, MODELS, ModelRow, PROVIDERS, Price, Provider, ProviderRow,
+    Terms,
 };
 use crate::units::Tokens;
 
 /// Secrets in one pool.
 const SECRETS_MAX: usize = 32;
 /// Dollars per million tokens; the dearest model today costs some hundreds.
-const USD_PER_MTOK_MAX: f64 = 100_000.0;
+pub(super) const USD_PER_MTOK_MAX: f64 = 100_000.0;
 const CONTEXT_TOKENS_MAX: u64 = 1_000_000_000;
 
 /// Every provider and model that a route may name.
@@ -97,7 +98,14 @@ impl Catalogue {
         problems: &mut Problems,
     ) -> Option<Provider> {
         let fields = node.object(
-            &["dialect", "base_url", "auth", "region", "private"],
+            &[
+                "dialect",
+                "base_url",
+                "auth",
+                "region",
+                "private",
+                "data_policy",
+            ],
             problems,
         )?;
         let base = self.providers.get(name);
@@ -142,6 +150,10 @@ impl Catalogue {
             Some(node) => node.flag(problems)?,
             None => base.is_some_and(|base| base.is_private),
         };
+        let data_policy = match fields.field("data_policy") {
+            Some(node) => read_data_policy(&node, problems),
+            None => base.and_then(|base| base.data_policy),
+        };
         Some(Provider {
             name: name.to_owned(),
             dialect: dialect?,
@@ -149,6 +161,7 @@ impl Catalogue {
             auth: auth?,
             region,
             is_private,
+            data_policy,
         })
     }
 
@@ -226,6 +239,10 @@ fn read_abilities(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<Abilit
         }
     }
     Some(can)
+}
+
+pub(super) fn read_data_policy(node: &Node<'_>, problems: &mut Problems) -> Option<DataPolicy> {
+    node.choice("a data policy", &DataPolicy::NAMES, problems)
 }
 
 fn read_dialect(node: &Node<'_>, problems: &mut Problems) -> Option<Dialect> {
@@ -352,6 +369,7 @@ fn provider_of(row: &ProviderRow) -> Provider {
         auth,
         region: None,
         is_private: false,
+        data_policy: None,
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod catalogue;
 mod condition;
+mod constraints;
 mod read;
 mod route;
 mod rule;
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub use catalogue::Catalogue;
 pub use condition::{Condition, Fact, Pattern, Scalar, Subject, TEXT_BYTES_MAX, Test, Texts, When};
+pub use constraints::{Bounds, Constraints, DataCollection, MaxPrice, Sort};
 pub use read::{Node, Problem, Problems, nearest};
 pub use route::{
     Deadlines, Limits, Midstream, Prefer, PreferChange, Quality, Route, Sticky, Target,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::catalogue::{Catalogue, read_terms};
+use super::catalogue::{Catalogue, USD_PER_MTOK_MAX, read_terms};
 use super::condition::{Reading, Subject, Texts};
 use super::read::{Node, Object, Problems};
 use super::rule::{Rule, read_rules};
@@ -22,6 +22,14 @@ const EXPONENT_MAX: f64 = 1_000.0;
 const TEMPERATURE_MAX: f64 = 1_000.0;
 const DAY_MS: u64 = 86_400_000;
 const COST_USD_MAX: f64 = 1_000_000.0;
+const TOKENS_PER_SECOND_MAX: f64 = 1_000_000.0;
+/// The fields of `limits`.
+pub(super) const LIMITS: [&str; 4] = [
+    "cost_usd_max",
+    "usd_per_mtok_max",
+    "ttft_ms_max",
+    "tokens_per_second_min",
+];
 
 /// One entry, resolved against the catalogue. Every id in it exists and is unique, every number is in range.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,15 +98,23 @@ pub struct Prefer {
     pub distance: f64,
 }
 
-/// Exponents that a rule, a strategy or a route gives; the others stay as they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// Exponents that a rule, a strategy, a route or a caller gives; the others stay as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct PreferChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub speed: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reliability: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub distance: Option<f64>,
 }
 
@@ -127,20 +143,40 @@ pub enum Sticky {
     Header(String),
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What a target may be expected to take at most. One that is expected to take more is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Limits {
-    /// A target whose expected cost for the request is above this is dropped.
+    /// Of the whole request.
+    #[serde(rename = "cost_micro_usd_max", skip_serializing_if = "Option::is_none")]
     pub cost_max: Option<MicroUsd>,
+    /// Of prompt tokens, in US dollars per million. A target without a known price is above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_in_max: Option<f64>,
+    /// Of answer tokens, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_out_max: Option<f64>,
+    /// Until the first token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttft_ms_max: Option<Millis>,
+    /// After the first token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second_min: Option<f64>,
 }
 
 /// How long an attempt may take. Absent means no limit but the Worker's own defaults (`exchange::deadlines`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Deadlines {
+    #[serde(rename = "headers_ms", skip_serializing_if = "Option::is_none")]
     pub headers: Option<Millis>,
+    #[serde(rename = "first_token_ms", skip_serializing_if = "Option::is_none")]
     pub first_token: Option<Millis>,
     /// Between two pieces of a stream.
+    #[serde(rename = "idle_ms", skip_serializing_if = "Option::is_none")]
     pub idle: Option<Millis>,
     /// For the whole exchange. Kills healthy long answers, so there is no default.
+    #[serde(rename = "total_ms", skip_serializing_if = "Option::is_none")]
     pub total: Option<Millis>,
 }
 
@@ -160,6 +196,10 @@ impl Limits {
     pub fn overridden_by(self, over: Self) -> Self {
         Self {
             cost_max: over.cost_max.or(self.cost_max),
+            price_in_max: over.price_in_max.or(self.price_in_max),
+            price_out_max: over.price_out_max.or(self.price_out_max),
+            ttft_ms_max: over.ttft_ms_max.or(self.ttft_ms_max),
+            tokens_per_second_min: over.tokens_per_second_min.or(self.tokens_per_second_min),
         }
     }
 }
@@ -524,6 +564,20 @@ fn read_quality(node: &Node<'_>, problems: &mut Problems) -> Quality {
 }
 
 impl PreferChange {
+    /// These changes, with `over`'s where it has any.
+    #[must_use]
+    pub fn overridden_by(self, over: Self) -> Self {
+        Self {
+            price: over.price.or(self.price),
+            ttft: over.ttft.or(self.ttft),
+            speed: over.speed.or(self.speed),
+            quality: over.quality.or(self.quality),
+            reliability: over.reliability.or(self.reliability),
+            load: over.load.or(self.load),
+            distance: over.distance.or(self.distance),
+        }
+    }
+
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Self {
         let known = [
             "price",
@@ -573,14 +627,50 @@ fn read_sticky(node: &Node<'_>, problems: &mut Problems) -> Option<Sticky> {
 }
 
 pub(super) fn read_limits(node: &Node<'_>, problems: &mut Problems) -> Limits {
-    let Some(fields) = node.object(&["cost_usd_max"], problems) else {
-        return Limits::default();
-    };
+    node.object(&LIMITS, problems)
+        .map_or_else(Limits::default, |fields| limits_among(&fields, problems))
+}
+
+/// The limits among an object's fields, which its reader knows by [`LIMITS`].
+pub(super) fn limits_among(fields: &Object<'_>, problems: &mut Problems) -> Limits {
     let cost_max = fields
         .field("cost_usd_max")
         .and_then(|node| node.number(0.0, COST_USD_MAX, problems))
         .map(|usd| MicroUsd(usd * 1e6));
-    Limits { cost_max }
+    let (price_in_max, price_out_max) = fields
+        .field("usd_per_mtok_max")
+        .map(|node| read_price_max(&node, ["in", "out"], problems))
+        .unwrap_or_default();
+    let ttft_ms_max = fields
+        .field("ttft_ms_max")
+        .and_then(|node| node.whole(1, DAY_MS, problems))
+        .map(Millis);
+    let tokens_per_second_min = fields
+        .field("tokens_per_second_min")
+        .and_then(|node| node.number(0.0, TOKENS_PER_SECOND_MAX, problems));
+    Limits {
+        cost_max,
+        price_in_max,
+        price_out_max,
+        ttft_ms_max,
+        tokens_per_second_min,
+    }
+}
+
+/// Prices of prompt and answer, by these names.
+fn read_price_max(
+    node: &Node<'_>,
+    names: [&str; 2],
+    problems: &mut Problems,
+) -> (Option<f64>, Option<f64>) {
+    let Some(fields) = node.object(&names, problems) else {
+        return (None, None);
+    };
+    let [input, output] = names.map(|name| {
+        let node = fields.field(name)?;
+        node.number(0.0, USD_PER_MTOK_MAX, problems)
+    });
+    (input, output)
 }
 
 pub(super) fn read_deadlines(node: &Node<'_>, problems: &mut Problems) -> Deadlines {

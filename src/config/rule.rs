@@ -26,10 +26,14 @@ pub struct Rule {
 }
 
 /// What a target must be to stay.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Require {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub private: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<Vec<String>>,
 }
 
@@ -112,7 +116,7 @@ fn read_target_ids(node: &Node<'_>, known: &[&str], problems: &mut Problems) -> 
     ids
 }
 
-fn read_require(node: &Node<'_>, problems: &mut Problems) -> Require {
+pub(super) fn read_require(node: &Node<'_>, problems: &mut Problems) -> Require {
     let Some(fields) = node.object(&["region", "private", "provider"], problems) else {
         return Require::default();
     };

@@ -11,6 +11,7 @@
 //!
 //! Not here: presets, canaries and flags. They are values of a route's plain fields, never branches beside this.
 
+mod bounds;
 mod rules;
 mod seed;
 mod signals;
@@ -18,7 +19,7 @@ mod signals;
 use serde::{Deserialize, Serialize};
 
 use crate::classify::Traits;
-use crate::config::Route;
+use crate::config::{Constraints, Route};
 use crate::health::{Admission, View};
 
 pub use rules::{Exclusion, Settings, redirect};
@@ -41,6 +42,9 @@ pub struct Candidate {
     pub share: f64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub excluded: Option<Exclusion>,
+    /// The caller's soft bounds that it is beyond. It is tried after the candidates that are within more of them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub beyond: Vec<String>,
     pub health: View,
 }
 
@@ -50,7 +54,7 @@ pub struct Plan {
     /// Every target of the route, in the route's order.
     pub candidates: Vec<Candidate>,
     /// Places in `candidates`. Ejected targets stand at the end: a router does not give up while a target that
-    /// may serve the request has not been tried.
+    /// may serve the request has not been tried. One place alone where the caller allows no fallbacks.
     pub order: Vec<usize>,
     /// The rules that fired, by name.
     pub rules: Vec<String>,
@@ -73,25 +77,37 @@ impl Plan {
 /// Plans a request. `views` holds the health of each of the route's targets, in the route's order.
 #[must_use]
 pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
+    let unconstrained = Constraints::default();
+    let constraints = traits.constraints.as_deref().unwrap_or(&unconstrained);
     let fired = rules::fired(traits, route);
-    let settings = rules::settings(route, &fired);
+    let settings = rules::settings(route, &fired, constraints);
     let ring = Ring::of(route, traits);
     let consider = |(place, target): (usize, &crate::config::Target)| {
         let view = views.get(place).copied().unwrap_or_default();
-        let signals = Signals::of(target, traits, &view, &ring);
+        let mut signals = Signals::of(target, traits, &view, &ring);
+        if constraints.sort.is_some() {
+            // Sorting by one quantity leaves no room for the route's split.
+            signals.weight = 1.0;
+        }
+        let beyond = bounds::beyond(&constraints.soft, target, traits, &signals);
         Candidate {
             target: target.id.clone(),
             provider: target.provider.name.clone(),
             model: target.model.clone(),
             score: signals.score(settings.prefer),
             share: 0.0,
-            excluded: rules::exclusion(target, traits, settings.limits, &fired, &signals),
+            excluded: rules::exclusion(target, traits, &settings.limits, &fired, &signals),
+            beyond: beyond.map(str::to_owned).collect(),
             signals,
             health: view,
         }
     };
     let mut candidates: Vec<Candidate> = route.targets.iter().enumerate().map(consider).collect();
-    let order = order(&mut candidates, route.temperature, seed);
+    let turn = |place: usize| turn(route.targets.get(place), constraints);
+    let mut order = order(&mut candidates, settings.temperature, seed, turn);
+    if constraints.allow_fallbacks == Some(false) && constraints.order.is_empty() {
+        order.truncate(1);
+    }
     Plan {
         candidates,
         order,
@@ -100,17 +116,38 @@ pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
     }
 }
 
-/// A place, and what it is sorted by: all admitted before all ejected, then by key, then by draw.
+/// The place of the caller's name for the target in its order; the same for all that it does not name.
+fn turn(target: Option<&crate::config::Target>, constraints: &Constraints) -> usize {
+    let names = &constraints.order;
+    let is_it = |name: &String| target.is_some_and(|target| bounds::is_named(target, name));
+    names.iter().position(is_it).unwrap_or(names.len())
+}
+
+/// A place, and what it is sorted by: by tier, then by key, then by draw.
 struct Ranked {
     place: usize,
-    is_ejected: bool,
+    tier: Tier,
     key: f64,
     draw: f64,
     /// The logarithm of what the share is proportional to.
     ln_share: f64,
 }
 
-fn order(candidates: &mut [Candidate], temperature: f64, seed: u64) -> Vec<usize> {
+/// Candidates of a lower tier come before all of a higher one, whatever their keys: the admitted before the ejected,
+/// then those within more of the caller's soft bounds, then those that the caller names earlier.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Tier {
+    is_ejected: bool,
+    beyond: usize,
+    turn: usize,
+}
+
+fn order(
+    candidates: &mut [Candidate],
+    temperature: f64,
+    seed: u64,
+    turn: impl Fn(usize) -> usize,
+) -> Vec<usize> {
     let is_open = |candidate: &&Candidate| candidate.excluded.is_none();
     let is_ejected =
         |candidate: &Candidate| matches!(candidate.health.admission, Admission::Ejected { .. });
@@ -133,7 +170,11 @@ fn order(candidates: &mut [Candidate], temperature: f64, seed: u64) -> Vec<usize
         };
         Ranked {
             place,
-            is_ejected: is_health_heeded && is_ejected(candidate),
+            tier: Tier {
+                is_ejected: is_health_heeded && is_ejected(candidate),
+                beyond: candidate.beyond.len(),
+                turn: turn(place),
+            },
             key,
             draw,
             ln_share,
@@ -146,8 +187,8 @@ fn order(candidates: &mut [Candidate], temperature: f64, seed: u64) -> Vec<usize
         .map(rank)
         .collect();
     ranked.sort_by(|a, b| {
-        a.is_ejected
-            .cmp(&b.is_ejected)
+        a.tier
+            .cmp(&b.tier)
             .then(b.key.total_cmp(&a.key))
             .then(b.draw.total_cmp(&a.draw))
             .then(a.place.cmp(&b.place))
@@ -160,7 +201,7 @@ fn order(candidates: &mut [Candidate], temperature: f64, seed: u64) -> Vec<usize
     }
     for ranked in &ranked {
         if let Some(candidate) = candidates.get_mut(ranked.place)
-            && ranked.is_ejected
+            && ranked.tier.is_ejected
         {
             candidate.excluded = Some(Exclusion::Ejected);
         }
@@ -168,26 +209,31 @@ fn order(candidates: &mut [Candidate], temperature: f64, seed: u64) -> Vec<usize
     ranked.iter().map(|ranked| ranked.place).collect()
 }
 
-/// The closed form of what sorting by key draws: a softmax; at temperature 0 an even split of the best.
+/// The closed form of what sorting by key draws within the first tier: a softmax; at temperature 0 an even split of
+/// the best.
 fn shares(ranked: &[Ranked], temperature: f64) -> Vec<(usize, f64)> {
-    let admitted = || ranked.iter().filter(|ranked| !ranked.is_ejected);
+    let first = ranked.first().map(|ranked| ranked.tier);
+    let rivals = || {
+        let is_rival = |ranked: &&Ranked| Some(ranked.tier) == first;
+        ranked.iter().filter(is_rival)
+    };
     if temperature < TEMPERATURE_MIN {
-        let Some(best) = admitted().map(|ranked| ranked.key).max_by(f64::total_cmp) else {
+        let Some(best) = rivals().map(|ranked| ranked.key).max_by(f64::total_cmp) else {
             return Vec::new();
         };
         let is_best = |ranked: &&Ranked| ranked.key.total_cmp(&best).is_eq();
-        let ties = u32::try_from(admitted().filter(is_best).count()).unwrap_or(u32::MAX);
-        return admitted()
+        let ties = u32::try_from(rivals().filter(is_best).count()).unwrap_or(u32::MAX);
+        return rivals()
             .filter(is_best)
             .map(|ranked| (ranked.place, 1.0 / f64::from(ties)))
             .collect();
     }
-    let top = admitted()
+    let top = rivals()
         .map(|ranked| ranked.ln_share)
         .fold(f64::NEG_INFINITY, f64::max);
     let weight = |ranked: &Ranked| libm::exp(ranked.ln_share - top);
-    let sum: f64 = admitted().map(weight).sum();
-    admitted()
+    let sum: f64 = rivals().map(weight).sum();
+    rivals()
         .map(|ranked| (ranked.place, weight(ranked) / sum))
         .collect()
 }

@@ -4,9 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{beyond, beyond_limits, is_named};
 use super::signals::Signals;
 use crate::classify::Traits;
-use crate::config::{Deadlines, Limits, Prefer, Require, Route, Rule, Subject, Target};
+use crate::config::{
+    Constraints, Deadlines, Limits, Prefer, Require, Route, Rule, Sort, Subject, Target,
+};
 use crate::providers::Ability;
 
 /// Why a target is not a candidate for this request.
@@ -22,12 +25,26 @@ pub enum Exclusion {
     CannotCarry {
         field: String,
     },
-    CostAboveLimit,
+    /// It is expected to take more than the route's limit of this name.
+    #[serde(alias = "cost_above_limit")]
+    Limit {
+        #[serde(default = "cost_limit")]
+        limit: String,
+    },
+    /// The caller's own bound of this name.
+    Request {
+        limit: String,
+    },
     Rule {
         rule: String,
     },
     /// It failed lately. It stands at the end of the plan.
     Ejected,
+}
+
+/// The only limit there was when records did not name it.
+fn cost_limit() -> String {
+    "cost_usd_max".to_owned()
 }
 
 impl fmt::Display for Exclusion {
@@ -38,7 +55,8 @@ impl fmt::Display for Exclusion {
             Self::LacksJsonSchema => f.write_str("lacks json_schema"),
             Self::LacksContext => f.write_str("the prompt is longer than its context"),
             Self::CannotCarry { field } => write!(f, "its dialect cannot carry `{field}`"),
-            Self::CostAboveLimit => f.write_str("its expected cost is above the route's limit"),
+            Self::Limit { limit } => write!(f, "beyond the route's limit `{limit}`"),
+            Self::Request { limit } => write!(f, "beyond the request's `{limit}`"),
             Self::Rule { rule } => write!(f, "excluded by rule `{rule}`"),
             Self::Ejected => f.write_str("ejected after failures"),
         }
@@ -66,25 +84,51 @@ pub(super) fn fired<'a>(traits: &Traits, route: &'a Route) -> Vec<Fired<'a>> {
     rules.filter(|(_, rule)| holds(rule)).map(named).collect()
 }
 
-/// What a route prefers and allows for one request, once the rules that fired have changed it. The last rule wins.
+/// What a route prefers and allows for one request, once the rules that fired and the caller have changed it. The
+/// last rule wins over the ones before, and the caller over the rules; but a limit of the route's stays one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Settings {
     pub prefer: Prefer,
+    pub temperature: f64,
     pub limits: Limits,
     pub deadlines: Deadlines,
 }
 
-pub(super) fn settings(route: &Route, fired: &[Fired<'_>]) -> Settings {
+pub(super) fn settings(route: &Route, fired: &[Fired<'_>], constraints: &Constraints) -> Settings {
     let start = Settings {
         prefer: route.prefer,
+        temperature: route.temperature,
         limits: route.limits,
         deadlines: route.deadlines,
     };
-    fired.iter().fold(start, |settings, fired| Settings {
+    let settings = fired.iter().fold(start, |settings, fired| Settings {
         prefer: settings.prefer.changed_by(fired.rule.prefer),
         limits: settings.limits.overridden_by(fired.rule.limits),
         deadlines: settings.deadlines.overridden_by(fired.rule.deadlines),
-    })
+        ..settings
+    });
+    let sorted = match constraints.sort {
+        None => settings,
+        Some(sort) => Settings {
+            prefer: preference_of(sort),
+            temperature: 0.0,
+            ..settings
+        },
+    };
+    Settings {
+        prefer: sorted.prefer.changed_by(constraints.prefer),
+        deadlines: sorted.deadlines.overridden_by(constraints.deadlines),
+        ..sorted
+    }
+}
+
+fn preference_of(sort: Sort) -> Prefer {
+    let none = Prefer::default();
+    match sort {
+        Sort::Price => Prefer { price: 1.0, ..none },
+        Sort::Throughput => Prefer { speed: 1.0, ..none },
+        Sort::Latency => Prefer { ttft: 1.0, ..none },
+    }
 }
 
 /// The route that the first rule with such an effect sends this request to.
@@ -94,14 +138,39 @@ pub fn redirect<'a>(traits: &Traits, route: &'a Route) -> Option<&'a str> {
     fired.iter().find_map(|fired| fired.rule.route.as_deref())
 }
 
-/// The first reason to drop the target, what it lacks before what the route forbids.
+/// The first reason to drop the target: what it lacks, then what the route forbids, then what the caller does.
 pub(super) fn exclusion(
     target: &Target,
     traits: &Traits,
-    limits: Limits,
+    limits: &Limits,
     fired: &[Fired<'_>],
     signals: &Signals,
 ) -> Option<Exclusion> {
+    if let Some(lack) = lack(target, traits) {
+        return Some(lack);
+    }
+    if let Some(fired) = fired.iter().find(|fired| drops(fired.rule, target)) {
+        let rule = fired.name.clone();
+        return Some(Exclusion::Rule { rule });
+    }
+    if let Some(limit) = beyond_limits(limits, target, signals).next() {
+        let limit = limit.to_owned();
+        return Some(Exclusion::Limit { limit });
+    }
+    let constraints = traits.constraints.as_ref()?;
+    let limit = beyond(&constraints.hard, target, traits, signals).next();
+    let is_listed = |name: &String| is_named(target, name);
+    let is_left_out = constraints.allow_fallbacks == Some(false)
+        && !constraints.order.is_empty()
+        && !constraints.order.iter().any(is_listed);
+    let limit = limit.or_else(|| is_left_out.then_some("allow_fallbacks"))?;
+    Some(Exclusion::Request {
+        limit: limit.to_owned(),
+    })
+}
+
+/// What the request needs and the target has not.
+fn lack(target: &Target, traits: &Traits) -> Option<Exclusion> {
     let lacks = |needed: bool, ability| needed && !target.terms.may(ability);
     if lacks(traits.has_tools, Ability::Tools) {
         return Some(Exclusion::LacksTools);
@@ -112,25 +181,14 @@ pub(super) fn exclusion(
     if lacks(traits.has_json_schema, Ability::JsonSchema) {
         return Some(Exclusion::LacksJsonSchema);
     }
-    if target
-        .terms
-        .context
-        .is_some_and(|context| traits.prompt_tokens > context)
-    {
+    let context = target.terms.context;
+    if context.is_some_and(|context| traits.prompt_tokens > context) {
         return Some(Exclusion::LacksContext);
     }
-    if let Some(field) = &traits.unportable
-        && traits.dialect != Some(target.provider.dialect)
-    {
-        let field = field.clone();
-        return Some(Exclusion::CannotCarry { field });
-    }
-    if let Some(fired) = fired.iter().find(|fired| drops(fired.rule, target)) {
-        let rule = fired.name.clone();
-        return Some(Exclusion::Rule { rule });
-    }
-    let is_too_dear = limits.cost_max.is_some_and(|limit| signals.cost > limit);
-    is_too_dear.then_some(Exclusion::CostAboveLimit)
+    let field = traits.unportable.as_ref()?;
+    let field = field.clone();
+    let is_foreign = traits.dialect != Some(target.provider.dialect);
+    is_foreign.then_some(Exclusion::CannotCarry { field })
 }
 
 fn drops(rule: &Rule, target: &Target) -> bool {
@@ -141,10 +199,14 @@ fn drops(rule: &Rule, target: &Target) -> bool {
     is_left_out || rule.avoid.contains(&target.id) || !meets(&rule.require, target)
 }
 
+/// Whether one of the names is this, in whatever case.
+pub(super) fn is_among<S: AsRef<str>>(names: &[S], value: &str) -> bool {
+    let is_it = |name: &S| name.as_ref().eq_ignore_ascii_case(value);
+    names.iter().any(is_it)
+}
+
 /// A target whose region is unknown is in none.
-fn meets(require: &Require, target: &Target) -> bool {
-    let is_among =
-        |known: &[String], value: &str| known.iter().any(|name| name.eq_ignore_ascii_case(value));
+pub(super) fn meets(require: &Require, target: &Target) -> bool {
     let region = target.region.as_deref().unwrap_or_default();
     require
         .region

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use client_error::{ClientError, encode_error, encode_error_event};
-pub use outline::Outline;
+pub use outline::{Asked, CONSTRAINT_BYTES_MAX, Ours, Outline};
 pub use stream::{StreamDecoder, StreamEncoder, StreamFault, encode_end};
 
 use crate::chat::{Answer, AttemptFailure, Message, Part, ProviderError, Request, RequestError};

@@ -44,7 +44,40 @@ pub struct Outline {
     pub last_role_is_assistant: bool,
     /// The first field that a target of another dialect could not carry without changing the meaning.
     pub has_unportable: Option<String>,
+    /// The first field that a target of another dialect would not get, though its loss changes no meaning.
+    pub dropped: Option<String>,
+    /// What the client says to the router alone.
+    pub ours: Ours,
 }
+
+/// The fields of a body that are for the router, whatever the dialect. No provider is sent them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ours {
+    /// The JSON text of `provider`, an object as OpenRouter's clients write it.
+    pub provider: Option<String>,
+    /// The JSON text of `waypost`, an object.
+    pub waypost: Option<String>,
+    /// Names to try after `model`, as OpenRouter's `models`.
+    pub fallbacks: Vec<String>,
+}
+
+/// Something that the client asks for by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// A route, or `provider/model`.
+    pub name: String,
+    /// What the body calls it.
+    pub model: String,
+}
+
+/// The longest text of a constraint: it goes into the record.
+pub const CONSTRAINT_BYTES_MAX: usize = 8 * 1024;
+/// Names in `models`. Each may be a route with targets of its own, and a plan is never walked that far.
+const FALLBACKS_MAX: usize = 8;
+/// The longest name in `models`.
+const NAME_BYTES_MAX: usize = 512;
+/// How much of a dropped field's name is kept.
+const DROPPED_CHARS_MAX: usize = 64;
 
 impl Outline {
     pub(super) fn unportable(&mut self, field: fmt::Arguments) {
@@ -80,8 +113,60 @@ pub(super) struct Message<'a> {
     pub audio: Option<Raw<'a>>,
 }
 
+/// What a scan found besides the fields of the dialect.
+#[derive(Default)]
+pub(super) struct Scanned {
+    dropped: Option<String>,
+    ours: Ours,
+}
+
+impl Outline {
+    /// Adds what every dialect has. Without `model` the first of `models` is it.
+    pub(super) fn with(mut self, scanned: Scanned) -> Result<Self, RequestError> {
+        self.dropped = scanned.dropped;
+        self.ours = scanned.ours;
+        let names = &mut self.ours.fallbacks;
+        if self.model.is_empty() && !names.is_empty() {
+            self.model = names.remove(0);
+        }
+        names.retain(|name| *name != self.model);
+        if self.model.is_empty() {
+            return Err(read::missing(
+                format_args!("model"),
+                "it names a route, or `provider/model`",
+            ));
+        }
+        Ok(self)
+    }
+}
+
+impl Outline {
+    /// What the client asks for, and what it would have instead, in its order. A route that is named apart from the
+    /// body is meant alone.
+    #[must_use]
+    pub fn asked(&self, apart: Option<String>) -> (Asked, Vec<Asked>) {
+        let of = |name: &String| Asked {
+            name: name.clone(),
+            model: name.clone(),
+        };
+        match apart {
+            Some(name) => {
+                let model = self.model.clone();
+                (Asked { name, model }, Vec::new())
+            }
+            None => (
+                of(&self.model),
+                self.ours.fallbacks.iter().map(of).collect(),
+            ),
+        }
+    }
+}
+
 /// Shows `reader` every field of `body`.
-pub(super) fn scan<'a>(body: &'a [u8], reader: &mut dyn Reader<'a>) -> Result<(), RequestError> {
+pub(super) fn scan<'a>(
+    body: &'a [u8],
+    reader: &mut dyn Reader<'a>,
+) -> Result<Scanned, RequestError> {
     let body = read::utf8(body)?;
     let mut state = State::default();
     let mut deserializer = serde_json::Deserializer::from_str(body);
@@ -97,7 +182,7 @@ pub(super) fn scan<'a>(body: &'a [u8], reader: &mut dyn Reader<'a>) -> Result<()
                 format_args!("messages"),
                 "an array with at least one message",
             )),
-            Some(_) => Ok(()),
+            Some(_) => Ok(state.scanned),
             None => Err(read::missing(
                 format_args!("messages"),
                 "it holds the conversation, an array of objects with `role` and `content`",
@@ -126,7 +211,13 @@ struct State {
     /// How many messages have been read.
     messages: Option<usize>,
     failure: Option<RequestError>,
+    /// One bit for each of [`OURS`].
+    ours_seen: u64,
+    scanned: Scanned,
 }
+
+/// The fields that every dialect's body may have for us.
+const OURS: [&str; 3] = ["provider", "waypost", "models"];
 
 impl State {
     fn stop<E: serde::de::Error>(&mut self, failure: RequestError) -> E {
@@ -161,24 +252,81 @@ impl<'a> Visitor<'a> for Top<'_, 'a> {
                 continue;
             }
             let raw: Raw<'a> = fields.next_value()?;
-            let keys = self.reader.keys();
-            let Some(place) = keys.iter().position(|known| *known == key) else {
-                continue;
+            let place = |known: &[&str]| known.iter().position(|known| *known == key);
+            let (seen, bit) = match (place(self.reader.keys()), place(&OURS)) {
+                (Some(place), _) => (&mut self.state.seen, 1_u64 << place),
+                (None, Some(place)) => (&mut self.state.ours_seen, 1_u64 << place),
+                (None, None) => {
+                    self.state.scanned.drop_field(&key, raw);
+                    continue;
+                }
             };
-            let bit = 1_u64 << place;
-            if self.state.seen & bit != 0 {
+            if *seen & bit != 0 {
                 return Err(self.state.stop(twice(&key)));
             }
-            self.state.seen |= bit;
+            *seen |= bit;
             if read::kind(raw) == read::Kind::Null {
                 continue;
             }
-            if let Err(failure) = self.reader.field(&key, raw) {
+            let read = if place(self.reader.keys()).is_some() {
+                self.reader.field(&key, raw)
+            } else {
+                self.state.scanned.take(&key, raw)
+            };
+            if let Err(failure) = read {
                 return Err(self.state.stop(failure));
             }
         }
         Ok(())
     }
+}
+
+impl Scanned {
+    fn drop_field(&mut self, key: &str, raw: Raw) {
+        if self.dropped.is_none() && read::kind(raw) != read::Kind::Null {
+            self.dropped = Some(key.chars().take(DROPPED_CHARS_MAX).collect());
+        }
+    }
+
+    /// Takes a field of [`OURS`]. A `provider` that is no object is none of ours, and the provider's to judge.
+    fn take(&mut self, key: &str, raw: Raw) -> Result<(), RequestError> {
+        let is_object = read::kind(raw) == read::Kind::Object;
+        let at = format_args!("{key}");
+        match key {
+            "models" => self.take_fallbacks(raw)?,
+            "provider" if is_object => self.ours.provider = Some(constraints(raw, at)?),
+            "provider" => self.drop_field(key, raw),
+            _ if is_object => self.ours.waypost = Some(constraints(raw, at)?),
+            _ => return Err(read::invalid(at, "an object with limits for this request")),
+        }
+        Ok(())
+    }
+
+    fn take_fallbacks(&mut self, raw: Raw) -> Result<(), RequestError> {
+        let names = &mut self.ours.fallbacks;
+        read::each(raw, format_args!("models"), &mut |index, raw| {
+            let at = format_args!("models[{index}]");
+            let name = read::text(raw, at)?;
+            if name.is_empty() || name.len() > NAME_BYTES_MAX {
+                let expected = format!("a name of 1 to {NAME_BYTES_MAX} bytes");
+                return Err(read::invalid(at, &expected));
+            }
+            if index >= FALLBACKS_MAX {
+                let expected = format!("at most {FALLBACKS_MAX} names");
+                return Err(read::invalid(format_args!("models"), &expected));
+            }
+            names.push(name.into_owned());
+            Ok(())
+        })
+    }
+}
+
+fn constraints(raw: Raw, at: fmt::Arguments) -> Result<String, RequestError> {
+    if raw.get().len() > CONSTRAINT_BYTES_MAX {
+        let expected = format!("at most {CONSTRAINT_BYTES_MAX} bytes");
+        return Err(read::invalid(at, &expected));
+    }
+    Ok(raw.get().to_owned())
 }
 
 fn twice(key: &str) -> RequestError {
@@ -222,6 +370,66 @@ impl<'a> Visitor<'a> for Messages<'_, 'a> {
 #[cfg(test)]
 mod tests {
     use super::super::{Dialect, outline};
+    use crate::chat::RequestError;
+
+    fn both(fields: &str) -> Vec<Result<super::Outline, RequestError>> {
+        let body =
+            format!(r#"{{{fields},"max_tokens":1,"messages":[{{"role":"user","content":"hi"}}]}}"#);
+        let outlined = Dialect::ALL.map(|dialect| outline(dialect, body.as_bytes()));
+        outlined.into()
+    }
+
+    #[test]
+    fn names_stand_in_for_model_and_come_once() {
+        let names = |fields: &str| {
+            let outlined = both(fields).into_iter().map(|outlined| {
+                let (first, others) = outlined.unwrap().asked(None);
+                [vec![first], others].concat()
+            });
+            let names: Vec<Vec<String>> = outlined
+                .map(|asked| asked.into_iter().map(|asked| asked.name).collect())
+                .collect();
+            assert_eq!(names[0], names[1]);
+            names[0].clone()
+        };
+        assert_eq!(names(r#""models":["a","b"]"#), ["a", "b"]);
+        assert_eq!(
+            names(r#""model":"c","models":["a","c","b"]"#),
+            ["c", "a", "b"]
+        );
+        assert_eq!(names(r#""model":"c","models":null"#), ["c"]);
+        assert_eq!(names(r#""model":"c","mod\u0065ls":[]"#), ["c"]);
+        let outlined = both(r#""model":"c","models":["a"]"#).remove(0).unwrap();
+        let (first, others) = outlined.asked(Some("apart".to_owned()));
+        assert_eq!((first.name.as_str(), first.model.as_str()), ("apart", "c"));
+        assert_eq!(others, []);
+    }
+
+    #[test]
+    fn what_is_ours_is_refused_where_it_cannot_be_read() {
+        let long = format!(
+            r#""model":"c","waypost":{{"only":"{}"}}"#,
+            "x".repeat(9_000)
+        );
+        for (fields, field) in [
+            (r#""models":[]"#, "model"),
+            (r#""model":"c","models":"a""#, "models"),
+            (r#""model":"c","models":[1]"#, "models[0]"),
+            (r#""model":"c","models":["a",""]"#, "models[1]"),
+            (
+                r#""model":"c","models":["1","2","3","4","5","6","7","8","9"]"#,
+                "models",
+            ),
+            (r#""model":"c","waypost":[]"#, "waypost"),
+            (r#""model":"c","waypost":{},"waypost":{}"#, "waypost"),
+            (r#""model":"c","provider":{},"provider":7"#, "provider"),
+            (&long, "waypost"),
+        ] {
+            for outlined in both(fields) {
+                assert_eq!(outlined.unwrap_err().field(), Some(field), "{fields}");
+            }
+        }
+    }
 
     #[test]
     fn depth_costs_no_stack() {

@@ -1,8 +1,8 @@
 //! A request for a provider that speaks the client's own dialect: the client's bytes, but for named edits.
 //!
 //! The edits are the value of `model`; `stream` where the provider is asked otherwise than the client asked;
-//! for `openai-chat`, `stream_options.include_usage`, because without it a stream tells no usage; and our own
-//! field `waypost`, which is removed. Every other byte stays: white space, the order of keys, escapes, integers
+//! for `openai-chat`, `stream_options.include_usage`, because without it a stream tells no usage; and what is said
+//! to the router alone, which is removed: `waypost`, `models`, and a `provider` that is an object. Every other byte stays: white space, the order of keys, escapes, integers
 //! beyond 2^53. Rebuilding the body would lose all of these, and with them the provider's prompt cache.
 //!
 //! One scan finds where each top-level field lies. A key is compared as JSON reads it, so `mod\u0065l` is
@@ -17,8 +17,6 @@ use super::read::{self, Kind, Raw, Text};
 use super::{Dialect, Shape};
 use crate::chat::RequestError;
 
-/// The client's word to us alone, which no provider knows.
-const OURS: &str = "waypost";
 const INCLUDE_USAGE: &str = "include_usage";
 
 /// Where a field lies in the body.
@@ -154,8 +152,17 @@ fn removed(fields: &[Field], dialect: Dialect, shape: &Shape) -> Vec<bool> {
     let no_options = dialect == Dialect::OpenaiChat && !shape.is_streaming && is_streaming(fields);
     fields
         .iter()
-        .map(|field| field.key == OURS || (no_options && field.key == "stream_options"))
+        .map(|field| is_ours(field) || (no_options && field.key == "stream_options"))
         .collect()
+}
+
+/// Whether it is the client's word to us alone, as the outline took it.
+fn is_ours(field: &Field) -> bool {
+    match &*field.key {
+        "waypost" | "models" => true,
+        "provider" => read::kind(field.value) == Kind::Object,
+        _ => false,
+    }
 }
 
 /// Removes fields, each with the comma after it, or, behind the last one that stays, with the comma before it.
@@ -335,6 +342,8 @@ mod tests {
             (r#""stream_options""#, "stream_options"),
             (r#""waypost""#, "waypost"),
             (r#""way\u0070ost""#, "waypost"),
+            (r#""provider""#, "provider"),
+            (r#""models""#, "models"),
             (r#""model ""#, "model "),
             (r#""\"model\"""#, "\"model\""),
             (r#""""#, ""),
@@ -457,7 +466,9 @@ mod tests {
             }
             for field in &written {
                 let key = field.key.1.as_str();
-                if key == "waypost" || (drops_options && key == "stream_options") {
+                let is_ours = matches!(key, "waypost" | "models")
+                    || (key == "provider" && field.value.starts_with('{'));
+                if is_ours || (drops_options && key == "stream_options") {
                     continue;
                 }
                 let value = edited(field, is_streaming, was_streaming);

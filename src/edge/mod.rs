@@ -30,11 +30,11 @@ use worker::{Context, Env, MessageBatch, event};
 
 use crate::access::KeyTerms;
 use crate::chat::RequestError;
-use crate::classify::{Caller, Traits};
+use crate::classify::{Caller, LIMITS_HEADER, Traits};
 use crate::config::{Catalogue, Route};
 use crate::decide::{Seed, redirect};
-use crate::dialects::{ClientError, Dialect, outline};
-use crate::exchange::{Order, REDIRECTS_MAX};
+use crate::dialects::{Asked, ClientError, Dialect, Outline, outline};
+use crate::exchange::{Order, REDIRECTS_MAX, Routing};
 use crate::journal::{ConfigRevisions, Record};
 
 use caller::{body, caller_of, header, key_terms};
@@ -186,41 +186,70 @@ impl Edge {
             .await
             .map_err(Refusal::from)?;
         let outline = outline(dialect, &body).map_err(Refusal::from)?;
-        let name =
-            header(&self.request, "x-waypost-route").unwrap_or_else(|| outline.model.clone());
-        let refused = |error: ClientError, caller: &Caller| Refusal {
+        let limits = self.request.headers().get(LIMITS_HEADER).ok().flatten();
+        caller
+            .constrain(&outline, limits.as_deref())
+            .map_err(Refusal::from)?;
+        let asking = Asking {
+            outline: &outline,
+            caller: &caller,
+            body: &body,
+        };
+        let (first, others) = outline.asked(header(&self.request, "x-waypost-route"));
+        let routing = self.routing(&first, &asking, terms).await?;
+        let mut fallbacks = Vec::with_capacity(others.len());
+        for asked in &others {
+            fallbacks.push(self.routing(asked, &asking, terms).await?);
+        }
+        Ok(Order {
+            id: id.to_owned(),
+            client: dialect,
+            body,
+            routing,
+            fallbacks,
+            is_explained: self.is_explained(),
+        })
+    }
+
+    /// The request as the route that is asked for takes it, or the route that its rules send it on to.
+    async fn routing(
+        &self,
+        asked: &Asked,
+        asking: &Asking<'_>,
+        terms: &KeyTerms,
+    ) -> Result<Routing, Refusal> {
+        let mut caller = asking.caller.clone();
+        let refused = |error: ClientError, caller: Caller| Refusal {
             error,
-            route: name.chars().take(MODEL_BYTES_MAX).collect(),
-            traits: Some(Traits::of(&outline, caller.clone())),
+            route: asked.name.chars().take(MODEL_BYTES_MAX).collect(),
+            traits: Some(Traits::of(asking.outline, &asked.model, caller)),
         };
-        let mut found = match self.find_route(&name, terms).await {
+        let mut found = match self.find_route(&asked.name, terms).await {
             Ok(found) => found,
-            Err(error) => return Err(refused(error, &caller)),
+            Err(error) => return Err(refused(error, caller)),
         };
+        // The route's author sends the request on, so the key need not be allowed to.
+        let anyone = KeyTerms::unlimited(&terms.name);
         let mut via = Vec::new();
         loop {
-            caller.ask_for(&found.route, &body, |name| header(&self.request, name));
-            let traits = Traits::of(&outline, caller.clone());
+            caller.ask_for(&found.route, asking.body, |name| {
+                header(&self.request, name)
+            });
+            let traits = Traits::of(asking.outline, &asked.model, caller.clone());
             let next = redirect(&traits, &found.route).filter(|_| via.len() < REDIRECTS_MAX);
             let Some(next) = next.map(str::to_owned) else {
-                return Ok(Order {
-                    id: id.to_owned(),
-                    client: dialect,
+                return Ok(Routing {
                     seed: Seed::of(&found.route, &traits, clock::random()),
-                    body,
                     traits,
                     route: found.route,
                     via,
                     config: found.config,
-                    is_explained: self.is_explained(),
                 });
             };
-            // The route's author sends the request there, so the key need not be allowed to.
-            let anyone = KeyTerms::unlimited(&terms.name);
             via.push(found.route.name.clone());
             found = match self.find_route(&next, &anyone).await {
                 Ok(found) => found,
-                Err(error) => return Err(refused(error, &caller)),
+                Err(error) => return Err(refused(error, caller)),
             };
         }
     }
@@ -349,6 +378,13 @@ impl Edge {
         }
         format!("known names: {}", allowed.join(", "))
     }
+}
+
+/// A request that has been read, and who sent it.
+struct Asking<'a> {
+    outline: &'a Outline,
+    caller: &'a Caller,
+    body: &'a [u8],
 }
 
 struct FoundRoute {

@@ -4,8 +4,10 @@
 //! whole events at a time, so that a client of the same dialect gets them unchanged. It judges the answer (cut,
 //! empty, too large) and says what it waits for. It decides nothing about other targets or the client.
 
+use std::sync::Arc;
+
 use crate::chat::{Answer, AttemptFailure, Event, FinishReason, ProviderError, Usage};
-use crate::config::Target;
+use crate::config::{Route, Target};
 use crate::dialects::{Dialect, StreamDecoder, StreamFault, parse_answer, parse_error};
 use crate::journal::{AttemptRecord, CountedUsage};
 use crate::sse;
@@ -28,6 +30,7 @@ pub(super) type Failed = (AttemptFailure, ProviderError);
 
 #[derive(Debug)]
 pub(super) struct Attempt {
+    route: Arc<Route>,
     /// The target's place in the route.
     pub place: usize,
     pub dialect: Dialect,
@@ -112,17 +115,19 @@ pub(super) enum Ended {
 }
 
 impl Attempt {
+    /// None where the route has no target in that place, which a plan never says.
     pub fn new(
+        route: &Arc<Route>,
         place: usize,
-        target: &Target,
         secret: Option<String>,
         is_streaming: bool,
         prompt_estimate: Tokens,
         now: UnixMillis,
-    ) -> Self {
-        Self {
+    ) -> Option<Self> {
+        Some(Self {
+            dialect: route.targets.get(place)?.provider.dialect,
+            route: Arc::clone(route),
             place,
-            dialect: target.provider.dialect,
             secret,
             is_streaming,
             sent_at: now,
@@ -143,7 +148,7 @@ impl Attempt {
             bytes: 0,
             garbled: 0,
             prompt_estimate,
-        }
+        })
     }
 
     pub fn is_live(&self) -> bool {
@@ -398,7 +403,11 @@ impl Attempt {
         })
     }
 
-    pub fn cost(&self, target: &Target) -> Option<MicroUsd> {
+    pub fn target(&self) -> Option<&Target> {
+        self.route.targets.get(self.place)
+    }
+
+    fn cost(&self, target: &Target) -> Option<MicroUsd> {
         let Usage {
             prompt,
             cached,
@@ -411,7 +420,15 @@ impl Attempt {
             .map(|price| price.cost(prompt, cached, answer))
     }
 
-    pub fn record(&self, target: &Target, began_at: UnixMillis, now: UnixMillis) -> AttemptRecord {
+    /// `route` is the record's own.
+    pub fn record(
+        &self,
+        route: &Route,
+        began_at: UnixMillis,
+        now: UnixMillis,
+    ) -> Option<AttemptRecord> {
+        let target = self.target()?;
+        let is_of_another = self.route.name != route.name;
         let since = |at: UnixMillis| at.since(began_at);
         let failure = self
             .result
@@ -422,7 +439,8 @@ impl Attempt {
             Some(Err(failure)) => failure.code(),
             None => "abandoned",
         };
-        AttemptRecord {
+        Some(AttemptRecord {
+            route: is_of_another.then(|| self.route.name.clone()),
             target: target.id.clone(),
             provider: target.provider.name.clone(),
             model: target.model.clone(),
@@ -437,7 +455,7 @@ impl Attempt {
             garbled: self.garbled,
             usage: self.usage(),
             cost: self.cost(target),
-        }
+        })
     }
 }
 

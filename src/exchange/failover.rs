@@ -71,8 +71,7 @@ impl Exchange {
     }
 
     pub(super) fn target_of(&self, attempt: usize) -> Option<&Target> {
-        let place = self.attempts.get(attempt)?.place;
-        self.order.route.targets.get(place)
+        self.attempts.get(attempt)?.target()
     }
 
     /// In a pool of keys, a refused or limited one rests, and the provider is not to blame while another is left.
@@ -117,22 +116,36 @@ impl Exchange {
         place.is_some_and(|place| self.send(place, health, now, outputs).is_ok())
     }
 
-    /// Sends to the next target of the plan that can carry the request.
+    /// Sends to the next target of the plan that can carry the request, or else of the client's next name.
     pub(super) fn try_next(
         &mut self,
         health: &mut Health,
         now: UnixMillis,
         outputs: &mut Vec<Output>,
     ) {
-        while let Some(place) = self.plan.order.get(self.taken).copied() {
-            self.taken += 1;
-            match self.send(place, health, now, outputs) {
-                Ok(()) => return,
-                Err(NotSent::TooMany) => break,
-                Err(NotSent::NotTranslatable) => {}
+        loop {
+            while let Some(place) = self.plan.order.get(self.taken).copied() {
+                self.taken += 1;
+                match self.send(place, health, now, outputs) {
+                    Ok(()) => return,
+                    Err(NotSent::TooMany) => return self.give_up(now, outputs),
+                    Err(NotSent::NotTranslatable) => {}
+                }
             }
+            if self.order.fallbacks.is_empty() {
+                return self.give_up(now, outputs);
+            }
+            self.fall_back(health, now);
         }
-        self.give_up(now, outputs);
+    }
+
+    /// Turns to the route of the client's next name, with what is known of its targets by now.
+    fn fall_back(&mut self, health: &Health, now: UnixMillis) {
+        let next = self.order.fallbacks.remove(0);
+        let plan = std::mem::replace(&mut self.plan, next.plan(health, now));
+        let routing = std::mem::replace(&mut self.order.routing, next);
+        self.passed.push(routing.explanation(&plan));
+        self.taken = 0;
     }
 
     fn send(
@@ -143,30 +156,33 @@ impl Exchange {
         outputs: &mut Vec<Output>,
     ) -> Result<(), NotSent> {
         let number = self.attempts.len();
-        let Some(target) = self.order.route.targets.get(place) else {
+        let routing = &self.order.routing;
+        let Some(target) = routing.route.targets.get(place) else {
             return Err(NotSent::NotTranslatable);
         };
         if number >= ATTEMPTS_MAX {
             return Err(NotSent::TooMany);
         }
-        let traits = &self.order.traits;
+        let traits = &routing.traits;
         let is_streaming = traits.is_streaming
             || (traits.unportable.is_none()
                 && deadlines::need_stream(&self.plan.settings.deadlines));
-        let draw = self
-            .order
+        let draw = routing
             .seed
             .value
             .wrapping_add(u64::try_from(number).unwrap_or_default());
         let secret = call::choose_secret(target, health, draw, now);
-        let mut attempt = Attempt::new(
+        let attempt = Attempt::new(
+            &routing.route,
             place,
-            target,
             secret.clone(),
             is_streaming,
             traits.prompt_tokens,
             now,
         );
+        let Some(mut attempt) = attempt else {
+            return Err(NotSent::NotTranslatable);
+        };
         let call = call::call(
             self.order.client,
             &self.order.body,
@@ -240,9 +256,16 @@ impl Exchange {
             let reason = candidate.excluded.as_ref()?;
             Some(format!("{}: {reason}", candidate.target))
         };
-        let reasons: Vec<String> = self.plan.candidates.iter().filter_map(reason).collect();
+        let earlier = self
+            .passed
+            .iter()
+            .flat_map(|told| &told.decision.candidates);
+        let candidates = earlier.chain(&self.plan.candidates);
+        let reasons: Vec<String> = candidates.filter_map(reason).collect();
+        let earlier = self.passed.iter().map(|told| told.route.as_str());
+        let routes = earlier.chain([self.order.routing.route.name.as_str()]);
         RequestError::NoCandidate {
-            route: self.order.route.name.clone(),
+            route: routes.collect::<Vec<_>>().join("`, `"),
             reasons: reasons.join("; "),
         }
     }
@@ -255,12 +278,7 @@ impl Exchange {
             .filter_map(|attempt| Some((attempt, attempt.result.as_ref()?.as_ref().err()?)))
             .collect();
         let words = |(attempt, failure): &(&Attempt, &AttemptFailure)| {
-            let id = self
-                .order
-                .route
-                .targets
-                .get(attempt.place)
-                .map(|target| target.id.as_str());
+            let id = attempt.target().map(|target| target.id.as_str());
             format!("{}: {failure}", id.unwrap_or_default())
         };
         let reasons: Vec<String> = results.iter().map(words).collect();

@@ -20,9 +20,9 @@ mod order;
 mod report;
 
 use crate::chat::{Answer, AttemptFailure, ProviderError};
-use crate::decide::Plan;
+use crate::decide::{Candidate, Plan};
 use crate::health::{Health, Observation};
-use crate::journal::{Ending, Record};
+use crate::journal::{Ending, Explanation, Record};
 use crate::units::UnixMillis;
 
 use attempt::{Attempt, Ended, Failed, Heard};
@@ -30,7 +30,7 @@ use client::Client;
 use deadlines::{Due, next_due};
 
 pub use call::{Call, Credential, CredentialPlace};
-pub use order::Order;
+pub use order::{Order, Routing};
 
 /// Calls of one exchange, whichever way they fail. A client that waits for more has long given up.
 pub const ATTEMPTS_MAX: usize = 8;
@@ -109,6 +109,8 @@ pub struct Exchange {
     plan: Plan,
     /// How many of the plan's targets have been taken.
     taken: usize,
+    /// What the client's names before the one whose plan this is came to.
+    passed: Vec<Explanation<Candidate>>,
     attempts: Vec<Attempt>,
     /// The attempt whose answer the client sees.
     winner: Option<usize>,
@@ -121,13 +123,14 @@ pub struct Exchange {
 impl Exchange {
     /// Decides, and sends the first attempt or the reason why there is none.
     pub fn begin(order: Order, health: &mut Health, now: UnixMillis) -> (Self, Vec<Output>) {
-        let plan = order.plan(health, now);
-        let client = Client::new(order.client, order.traits.is_streaming, now);
+        let plan = order.routing.plan(health, now);
+        let client = Client::new(order.client, order.routing.traits.is_streaming, now);
         let mut exchange = Self {
             order,
             began_at: now,
             plan,
             taken: 0,
+            passed: Vec::new(),
             attempts: Vec::new(),
             winner: None,
             client,
@@ -341,6 +344,7 @@ impl Exchange {
     /// The route's own total deadline: no target is tried any more.
     fn run_out_of_time(&mut self, health: &mut Health, now: UnixMillis, outputs: &mut Vec<Output>) {
         self.taken = self.plan.order.len();
+        self.order.fallbacks.clear();
         let waited = now.since(self.began_at);
         let phase = crate::chat::Phase::End;
         for attempt in 0..self.attempts.len() {
@@ -374,7 +378,7 @@ impl Exchange {
         };
         running.result = Some(Ok(()));
         running.ended_at = Some(now);
-        let Some(target) = self.order.route.targets.get(running.place) else {
+        let Some(target) = running.target() else {
             return;
         };
         // Unstreamed, the first token's time is hidden in the whole, and says nothing about a stream's.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::classify::Traits;
 use crate::config::{Route, Target};
-use crate::decide::{Plan, Seed, plan};
+use crate::decide::{Candidate, Plan, Seed, plan};
 use crate::dialects::Dialect;
 use crate::health::{Health, View};
 use crate::journal::{ConfigRevisions, Decision, Explanation};
@@ -17,36 +17,53 @@ pub struct Order {
     pub client: Dialect,
     /// The request as the client sent it.
     pub body: Vec<u8>,
+    /// For the name that the client asked for.
+    pub routing: Routing,
+    /// For each further name of the client's `models`, in its order: what is tried once no target of those before is
+    /// left.
+    pub fallbacks: Vec<Routing>,
+    /// Whether the client asked for the decision, in the response's headers.
+    pub is_explained: bool,
+}
+
+/// A request, and the route that takes it.
+#[derive(Debug)]
+pub struct Routing {
     pub traits: Traits,
     pub route: Arc<Route>,
     /// The routes whose rules sent the request on to this one.
     pub via: Vec<String>,
     pub config: ConfigRevisions,
     pub seed: Seed,
-    /// Whether the client asked for the decision, in the response's headers.
-    pub is_explained: bool,
 }
 
 impl Order {
     /// What an exchange that begins now would decide. Sends nothing, and changes nothing.
     #[must_use]
     pub fn explain(&self, health: &Health, now: UnixMillis) -> Explanation {
-        self.explanation(&self.plan(health, now))
+        let explain =
+            |routing: &Routing| routing.explanation(&routing.plan(health, now)).explained();
+        Explanation {
+            fallbacks: self.fallbacks.iter().map(explain).collect(),
+            ..explain(&self.routing)
+        }
     }
+}
 
+impl Routing {
     pub(super) fn plan(&self, health: &Health, now: UnixMillis) -> Plan {
         let view = |target: &Target| health.view(&target.health_key(), now);
         let views: Vec<View> = self.route.targets.iter().map(view).collect();
         plan(&self.traits, &self.route, &views, self.seed.value)
     }
 
-    pub(super) fn explanation(&self, plan: &Plan) -> Explanation {
+    pub(super) fn explanation(&self, plan: &Plan) -> Explanation<Candidate> {
         Explanation::new(
             self.route.name.clone(),
             self.via.clone(),
             Some(self.config.clone()),
             self.traits.clone(),
-            Decision::of(plan, &self.route, self.seed),
+            Decision::of(plan, self.seed),
         )
     }
 }

@@ -1,30 +1,38 @@
 //! What an exchange tells of itself: the client's headers, and the record.
 
 use super::attempt::Attempt;
-use super::{EXPLAIN_BYTES_MAX, Exchange, Output};
-use crate::journal::{Decision, Ending, Outcome, Record, VERSION};
+use super::{EXPLAIN_BYTES_MAX, Exchange, Order, Output};
+use crate::decide::Exclusion;
+use crate::journal::{Decision, Ending, Explanation, Outcome, Record, VERSION};
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
 impl Exchange {
     /// The headers that tell the client what was done for it.
     pub(super) fn headers(&self, retry_after: Option<Millis>) -> Vec<(&'static str, String)> {
+        let routing = &self.order.routing;
         let mut headers = vec![
             ("x-waypost-id", self.order.id.clone()),
-            ("x-waypost-route", self.order.route.name.clone()),
+            ("x-waypost-route", routing.route.name.clone()),
             ("x-waypost-attempts", self.attempts.len().to_string()),
-            ("x-waypost-config", self.order.config.route.0.clone()),
+            ("x-waypost-config", routing.config.route.0.clone()),
         ];
         if let Some(target) = self.winner.and_then(|attempt| self.target_of(attempt)) {
             headers.push(("x-waypost-target", target.id.clone()));
         }
-        if self.order.config.problems > 0 {
-            headers.push((
-                "x-waypost-config-problems",
-                self.order.config.problems.to_string(),
-            ));
+        let limits = self.limits_that_bound();
+        if !limits.is_empty() {
+            headers.push(("x-waypost-limited-by", limits.join(", ")));
+        }
+        let problems = routing.config.problems;
+        if problems > 0 {
+            headers.push(("x-waypost-config-problems", problems.to_string()));
         }
         if self.order.is_explained {
-            let explanation = self.order.explanation(&self.plan);
+            let explanation = Explanation {
+                fell_back_from: self.passed.clone(),
+                ..routing.explanation(&self.plan)
+            };
+            let explanation = explanation.explained();
             let value = explanation.to_header(EXPLAIN_BYTES_MAX);
             headers.push(("x-waypost-explain", value));
         }
@@ -32,6 +40,30 @@ impl Exchange {
             headers.push(("retry-after", wait.0.div_ceil(1_000).to_string()));
         }
         headers
+    }
+
+    /// The limits, of the route or of the caller, that dropped a target or set it back.
+    fn limits_that_bound(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        let earlier = self
+            .passed
+            .iter()
+            .flat_map(|told| &told.decision.candidates);
+        for candidate in earlier.chain(&self.plan.candidates) {
+            let bound: &[String] = match &candidate.excluded {
+                Some(Exclusion::Limit { limit } | Exclusion::Request { limit }) => {
+                    std::slice::from_ref(limit)
+                }
+                None | Some(Exclusion::Ejected) => &candidate.beyond,
+                Some(_) => &[],
+            };
+            for name in bound {
+                if !names.contains(&name.as_str()) {
+                    names.push(name);
+                }
+            }
+        }
+        names
     }
 
     pub(super) fn finish(
@@ -48,23 +80,21 @@ impl Exchange {
     }
 
     fn record(&self, code: Ending, status: u16, error: Option<String>, now: UnixMillis) -> Record {
-        let order = &self.order;
-        let record = |attempt: &Attempt| {
-            let target = order.route.targets.get(attempt.place)?;
-            Some(attempt.record(target, self.began_at, now))
-        };
+        let Order { id, routing, .. } = &self.order;
+        let record = |attempt: &Attempt| attempt.record(&routing.route, self.began_at, now);
         let attempts: Vec<_> = self.attempts.iter().filter_map(record).collect();
         let cost = attempts.iter().filter_map(|attempt| attempt.cost);
         let winner = self.winner.and_then(|attempt| self.attempts.get(attempt));
         Record {
             v: VERSION,
-            id: order.id.clone(),
+            id: id.clone(),
             at: self.began_at,
-            route: order.route.name.clone(),
-            via: order.via.clone(),
-            config: Some(order.config.clone()),
-            traits: order.traits.clone(),
-            decision: Some(Decision::of(&self.plan, &order.route, order.seed)),
+            route: routing.route.name.clone(),
+            via: routing.via.clone(),
+            config: Some(routing.config.clone()),
+            traits: routing.traits.clone(),
+            decision: Some(Decision::of(&self.plan, routing.seed)),
+            fell_back_from: self.passed.clone(),
             outcome: Outcome {
                 code,
                 status,

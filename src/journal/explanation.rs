@@ -10,7 +10,7 @@
 
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 
 use super::{ConfigRevisions, Decision, Record};
@@ -19,16 +19,22 @@ use crate::config::Prefer;
 use crate::decide::{Candidate, Contributions, Exclusion};
 
 /// One decision, and all that it was made from.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation<C = Explained> {
     pub route: String,
     /// The routes whose rules sent the request on, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub via: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub config: Option<ConfigRevisions>,
     pub traits: Traits,
     pub decision: Decision<C>,
+    /// What the names before this one in the client's `models` came to.
+    #[serde(skip_serializing_if = "Vec::is_empty", default = "Vec::new")]
+    pub fell_back_from: Vec<Explanation<C>>,
+    /// What would be tried for the names after this one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default = "Vec::new")]
+    pub fallbacks: Vec<Explanation<C>>,
 }
 
 /// A candidate, and what its score is made of.
@@ -64,7 +70,7 @@ struct PlanAlone<'a> {
     is_trimmed: bool,
 }
 
-impl Explanation {
+impl Explanation<Candidate> {
     #[must_use]
     pub fn new(
         route: String,
@@ -73,13 +79,14 @@ impl Explanation {
         traits: Traits,
         decision: Decision,
     ) -> Self {
-        let prefer = decision.prefer;
         Self {
             route,
             via,
             config,
             traits,
-            decision: decision.map(|candidate| Explained::new(candidate, prefer)),
+            decision,
+            fell_back_from: Vec::new(),
+            fallbacks: Vec::new(),
         }
     }
 
@@ -87,17 +94,42 @@ impl Explanation {
     /// considered.
     #[must_use]
     pub fn of_record(record: &Record) -> Option<Self> {
-        Some(Self::new(
+        let told = Self::new(
             record.route.clone(),
             record.via.clone(),
             record.config.clone(),
             record.traits.clone(),
             record.decision.clone()?,
-        ))
+        );
+        Some(Self {
+            fell_back_from: record.fell_back_from.clone(),
+            ..told
+        })
     }
 
+    /// The same, with what each score is made of.
+    #[must_use]
+    pub fn explained(self) -> Explanation {
+        let prefer = self.decision.prefer;
+        let each = |told: Vec<Self>| told.into_iter().map(Self::explained).collect();
+        Explanation {
+            route: self.route,
+            via: self.via,
+            config: self.config,
+            traits: self.traits,
+            decision: self
+                .decision
+                .map(|candidate| Explained::new(candidate, prefer)),
+            fell_back_from: each(self.fell_back_from),
+            fallbacks: each(self.fallbacks),
+        }
+    }
+}
+
+impl Explanation {
     /// As JSON of at most `limit` bytes of printable ASCII. Where it does not fit, `decision.is_trimmed` says so:
-    /// first the candidates lose all but target, score, share and exclusion; then nothing is left but the plan and
+    /// first the candidates lose all but target, score, share and exclusion, and what other names of the client's came
+    /// to is left out; then nothing is left but the plan and
     /// its propensity; then the plan loses its end.
     #[must_use]
     pub fn to_header(&self, limit: usize) -> String {
@@ -123,6 +155,8 @@ impl Explanation {
             config: self.config,
             traits: self.traits,
             decision,
+            fell_back_from: Vec::new(),
+            fallbacks: Vec::new(),
         }
     }
 

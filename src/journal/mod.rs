@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::{FinishReason, Usage};
 use crate::classify::Traits;
-use crate::config::{Prefer, Revision, Route};
+use crate::config::{Prefer, Revision};
 use crate::decide::{Candidate, Plan, Seed};
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
@@ -39,6 +39,9 @@ pub struct Record {
     pub traits: Traits,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decision: Option<Decision>,
+    /// What the names before this one in the client's `models` came to, in order; none of their targets answered.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub fell_back_from: Vec<Explanation<Candidate>>,
     pub attempts: Vec<AttemptRecord>,
     pub outcome: Outcome,
 }
@@ -77,14 +80,14 @@ pub struct Decision<C = Candidate> {
 
 impl Decision {
     #[must_use]
-    pub fn of(plan: &Plan, route: &Route, seed: Seed) -> Self {
+    pub fn of(plan: &Plan, seed: Seed) -> Self {
         let candidate = |place: &usize| plan.candidates.get(*place);
         let first_come = plan.order.iter().filter_map(candidate);
         Self {
             seed,
             rules: plan.rules.clone(),
             prefer: Some(plan.settings.prefer),
-            temperature: Some(route.temperature),
+            temperature: Some(plan.settings.temperature),
             candidates: plan.candidates.clone(),
             plan: first_come
                 .map(|candidate| candidate.target.clone())
@@ -115,6 +118,9 @@ impl<C> Decision<C> {
 /// One call to one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptRecord {
+    /// Where it is not the record's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub route: Option<String>,
     pub target: String,
     pub provider: String,
     pub model: String,
@@ -213,6 +219,7 @@ impl Record {
             config: None,
             traits,
             decision: None,
+            fell_back_from: Vec::new(),
             attempts: Vec::new(),
             outcome: Outcome {
                 code: Ending::Rejected,
@@ -237,20 +244,26 @@ impl Record {
             return Some(line);
         }
         let mut trimmed = self.clone();
-        if let Some(decision) = &mut trimmed.decision {
+        trimmed.each_decision(|decision| {
             decision.is_trimmed = true;
-            decision
-                .candidates
-                .retain(|candidate| candidate.excluded.is_none());
-        }
+            let candidates = &mut decision.candidates;
+            candidates.retain(|candidate| candidate.excluded.is_none());
+        });
         if let Some(line) = fits(&trimmed) {
             return Some(line);
         }
-        if let Some(decision) = &mut trimmed.decision {
-            decision.candidates.clear();
+        trimmed.each_decision(|decision| decision.candidates.clear());
+        for earlier in &mut trimmed.fell_back_from {
+            earlier.traits = Traits::default();
         }
         trimmed.traits.headers.clear();
         fits(&trimmed)
+    }
+
+    fn each_decision(&mut self, change: impl FnMut(&mut Decision)) {
+        let earlier = self.fell_back_from.iter_mut();
+        let earlier = earlier.map(|earlier| &mut earlier.decision);
+        self.decision.iter_mut().chain(earlier).for_each(change);
     }
 }
 
@@ -308,7 +321,7 @@ mod tests {
         };
         record.decision = Some(Decision {
             plan: Vec::new(),
-            ..Decision::of(&plan, &route, seed)
+            ..Decision::of(&plan, seed)
         });
         record
     }

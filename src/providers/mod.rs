@@ -27,6 +27,29 @@ pub struct Provider {
     pub region: Option<String>,
     /// The team's own hardware, or a contract under which nothing is kept.
     pub is_private: bool,
+    /// What becomes of prompts and answers there; unknown when absent.
+    pub data_policy: Option<DataPolicy>,
+}
+
+/// What a provider does with prompts and answers once it has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataPolicy {
+    /// Nothing is kept.
+    ZeroRetention,
+    /// Kept for a time, to watch for abuse or to bill, and trained on by nobody.
+    Retained,
+    /// Kept, and models may be trained on it.
+    Trains,
+}
+
+impl DataPolicy {
+    /// Its names in configs.
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("zero_retention", Self::ZeroRetention),
+        ("retained", Self::Retained),
+        ("trains", Self::Trains),
+    ];
 }
 
 /// How a provider is shown who calls. Several secrets are a pool.
@@ -76,6 +99,12 @@ impl Terms {
     #[must_use]
     pub fn may(&self, ability: Ability) -> bool {
         self.can.as_ref().is_none_or(|can| can.contains(&ability))
+    }
+
+    /// Whether the model is known to be able to do it.
+    #[must_use]
+    pub fn is_known_to(&self, ability: Ability) -> bool {
+        self.can.as_ref().is_some_and(|can| can.contains(&ability))
     }
 
     /// These terms, with `over`'s where it knows better.

@@ -113,7 +113,7 @@ describe('an exchange that', { concurrency: true }, () => {
     const { error } = await response.clone().json();
     assert.match(error.message, /small: lacks tools; dear: .*limit/);
     const { decision, outcome } = await recordOf(response);
-    assert.deepEqual(decision.candidates.map(({ excluded }) => excluded.reason), ['lacks_tools', 'cost_above_limit']);
+    assert.deepEqual(decision.candidates.map(({ excluded }) => excluded.reason), ['lacks_tools', 'limit']);
     assert.deepEqual([decision.plan, outcome.error], [[], 'no_candidate']);
   });
 

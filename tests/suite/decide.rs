@@ -359,7 +359,7 @@ fn every_exclusion_has_its_reason() {
         excluded(&|traits| traits.unportable = Some("n".to_owned())),
         carry
     );
-    let dear = Some("its expected cost is above the route's limit".to_owned());
+    let dear = Some("beyond the route's limit `cost_usd_max`".to_owned());
     assert_eq!(
         excluded(&|traits| traits.prompt_tokens = Tokens(1_900)),
         dear

@@ -358,7 +358,7 @@ fn same_content(report: &mut Report, what: &str, one: &Answer, other: &Answer) {
 }
 
 fn dump_outline(outline: &Outline) -> Value {
-    json!({
+    let mut told = json!({
         "model": outline.model,
         "is_streaming": outline.is_streaming,
         "wants_stream_usage": outline.wants_stream_usage,
@@ -373,7 +373,19 @@ fn dump_outline(outline: &Outline) -> Value {
         "user": outline.user,
         "last_role_is_assistant": outline.last_role_is_assistant,
         "has_unportable": outline.has_unportable,
-    })
+    });
+    let ours = [
+        ("dropped", json!(outline.dropped)),
+        ("provider", json!(outline.ours.provider)),
+        ("waypost", json!(outline.ours.waypost)),
+    ];
+    for (name, value) in ours.into_iter().filter(|(_, value)| !value.is_null()) {
+        told[name] = value;
+    }
+    if !outline.ours.fallbacks.is_empty() {
+        told["fallbacks"] = json!(outline.ours.fallbacks);
+    }
+    told
 }
 
 fn dump_request_error(error: &RequestError) -> Value {

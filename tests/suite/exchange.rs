@@ -14,7 +14,7 @@ use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
 use waypost::dialects::{Dialect, outline};
-use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, ProviderHead};
+use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, ProviderHead, Routing};
 use waypost::health::{Health, View};
 use waypost::journal::{ConfigRevisions, Record};
 use waypost::units::UnixMillis;
@@ -32,6 +32,10 @@ const PROVIDERS: &str = r#"{"providers": {
 struct Script {
     client: Dialect,
     route: String,
+    /// The routes of the client's further names.
+    fallbacks: Vec<String>,
+    /// The value of `x-waypost-limits`.
+    limits: Option<String>,
     request: String,
     steps: Vec<(u64, Step)>,
 }
@@ -90,26 +94,33 @@ fn ending(run: &Run) -> String {
 
 fn run(script: &Script, cut: Option<usize>) -> Run {
     let catalogue = Catalogue::parse(PROVIDERS).unwrap().value;
-    let route = Route::parse("r", &script.route, &catalogue).unwrap().value;
     let outline = outline(script.client, script.request.as_bytes()).unwrap();
-    let caller = Caller {
+    let mut caller = Caller {
         dialect: Some(script.client),
         key: "test".to_owned(),
         ..Caller::default()
     };
-    let order = Order {
-        is_explained: false,
-        id: "wp-1".to_owned(),
-        client: script.client,
-        body: script.request.clone().into_bytes(),
-        traits: Traits::of(&outline, caller),
-        route: Arc::new(route),
+    caller
+        .constrain(&outline, script.limits.as_deref())
+        .unwrap();
+    let routing = |name: &str, route: &str| Routing {
+        traits: Traits::of(&outline, name, caller.clone()),
+        route: Arc::new(Route::parse(name, route, &catalogue).unwrap().value),
         via: Vec::new(),
         config: ConfigRevisions::default(),
         seed: Seed {
             value: 7,
             source: SeedSource::Random,
         },
+    };
+    let fallback = |(place, route): (usize, &String)| routing(&format!("r{}", place + 2), route);
+    let order = Order {
+        is_explained: false,
+        id: "wp-1".to_owned(),
+        client: script.client,
+        body: script.request.clone().into_bytes(),
+        routing: routing("r", &script.route),
+        fallbacks: script.fallbacks.iter().enumerate().map(fallback).collect(),
     };
     let mut health = Health::default();
     let mut stage = Stage::default();
@@ -252,7 +263,17 @@ fn summary(record: &Record) -> String {
     if let Some(error) = &record.outcome.error {
         let _ = write!(line, " error={error}");
     }
+    for told in &record.fell_back_from {
+        let _ = write!(
+            line,
+            "\n       fell back from {}, planned {:?}",
+            told.route, told.decision.plan
+        );
+    }
     for attempt in &record.attempts {
+        if let Some(route) = &attempt.route {
+            let _ = write!(line, "\n       of {route}:");
+        }
         let _ = write!(
             line,
             "\n       {} {} sent={}",
@@ -290,6 +311,8 @@ fn parse(text: &str, name: &str) -> Script {
     let mut script = Script {
         client: Dialect::OpenaiChat,
         route: String::new(),
+        fallbacks: Vec::new(),
+        limits: None,
         request: String::new(),
         steps: Vec::new(),
     };
@@ -303,6 +326,8 @@ fn parse(text: &str, name: &str) -> Script {
         match word {
             "client" => script.client = Dialect::parse(rest).unwrap(),
             "route" => script.route = rest.to_owned(),
+            "fallback" => script.fallbacks.push(rest.to_owned()),
+            "limits" => script.limits = Some(rest.to_owned()),
             "request" => script.request = rest.to_owned(),
             "attempts" => {
                 for (attempt, dialect) in rest.split(' ').enumerate() {

@@ -174,7 +174,7 @@ fn explanation(targets: usize, name: &str, header: &str) -> Explanation {
         source: SeedSource::Random,
     };
     let plan = plan(&traits, &route, &[], seed.value);
-    let mut decision = Decision::of(&plan, &route, seed);
+    let mut decision = Decision::of(&plan, seed);
     if name == "long" {
         decision.plan = decision
             .candidates
@@ -182,7 +182,7 @@ fn explanation(targets: usize, name: &str, header: &str) -> Explanation {
             .map(|known| known.target.clone())
             .collect();
     }
-    Explanation::new("r".to_owned(), Vec::new(), None, traits, decision)
+    Explanation::new("r".to_owned(), Vec::new(), None, traits, decision).explained()
 }
 
 #[test]
@@ -249,8 +249,8 @@ proptest! {
         let traits = Traits { prompt_tokens: Tokens(1_000), key: "web".to_owned(), ..Traits::default() };
         let plan = plan(&traits, &route, &[view], 1);
         let seed = Seed { value: 1, source: SeedSource::Random };
-        let decision = Decision::of(&plan, &route, seed);
-        let told = Explanation::new("r".to_owned(), Vec::new(), None, traits, decision);
+        let decision = Decision::of(&plan, seed);
+        let told = Explanation::new("r".to_owned(), Vec::new(), None, traits, decision).explained();
         let explained = &told.decision.candidates[0];
         let cost = explained.candidate.signals.cost.0.max(1e-3);
         let terms = explained.contributions.unwrap().0;

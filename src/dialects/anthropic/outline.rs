@@ -19,20 +19,15 @@ pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     reader.outline.choices = 1;
     // Every stream of this dialect tells usage.
     reader.outline.wants_stream_usage = true;
-    scan(body, &mut reader)?;
-    if reader.outline.model.is_empty() {
-        return Err(read::missing(
-            format_args!("model"),
-            "it names a route, or `provider/model`",
-        ));
-    }
-    if reader.outline.answer_tokens_max.is_none() {
+    let scanned = scan(body, &mut reader)?;
+    let outline = reader.outline.with(scanned)?;
+    if outline.answer_tokens_max.is_none() {
         return Err(read::missing(
             format_args!("max_tokens"),
             "it is the longest answer you accept, in tokens",
         ));
     }
-    Ok(reader.outline)
+    Ok(outline)
 }
 
 #[derive(Default)]

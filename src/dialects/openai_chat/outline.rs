@@ -15,14 +15,9 @@ const CHOICES_MAX: u32 = 128;
 pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     let mut reader = ChatReader::default();
     reader.outline.choices = 1;
-    scan(body, &mut reader)?;
-    if reader.outline.model.is_empty() {
-        return Err(read::missing(
-            format_args!("model"),
-            "it names a route, or `provider/model`",
-        ));
-    }
-    Ok(reader.outline)
+    let scanned = scan(body, &mut reader)?;
+    let outline = reader.outline.with(scanned)?;
+    Ok(outline)
 }
 
 #[derive(Default)]
