@@ -19,7 +19,7 @@ use worker::{Bucket, Context, D1Database, Env, MessageBatch, MessageExt};
 use super::clock::{hour, sleep};
 use super::js;
 use crate::config::sha256_hex;
-use crate::journal::{Ending, Record, VERSION};
+use crate::journal::{Ending, Record, Summary, VERSION};
 use crate::units::{MicroUsd, Millis, Tokens, UnixMillis};
 
 /// DESIGN section 7.
@@ -112,7 +112,7 @@ pub async fn consume(batch: MessageBatch<JsValue>, env: &Env) {
             Some(records) => {
                 for record in records {
                     by_hour
-                        .entry(hour(record.record.at))
+                        .entry(hour(record.summary.at))
                         .or_default()
                         .push(record);
                 }
@@ -135,7 +135,7 @@ pub async fn consume(batch: MessageBatch<JsValue>, env: &Env) {
 }
 
 struct Stored {
-    record: Record,
+    summary: Summary,
     line: String,
 }
 
@@ -143,7 +143,7 @@ fn read_pack(text: &str) -> Option<Vec<Stored>> {
     let message: Message<'_> = serde_json::from_str(text).ok()?;
     let read = |raw: &&RawValue| {
         Some(Stored {
-            record: serde_json::from_str(raw.get()).ok()?,
+            summary: serde_json::from_str(raw.get()).ok()?,
             line: raw.get().to_owned(),
         })
     };
@@ -179,7 +179,7 @@ async fn store_hour(
     let rows: Vec<Row<'_>> = records
         .iter()
         .zip(places)
-        .map(|(stored, (offset, length))| Row::of(&stored.record, &object, offset, length))
+        .map(|(stored, (offset, length))| Row::of(&stored.summary, &object, offset, length))
         .collect();
     for rows in rows.chunks(ROWS_MAX) {
         let rows = serde_json::to_string(rows)?;
@@ -242,13 +242,9 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(record: &'a Record, object: &'a str, offset: usize, length: usize) -> Self {
+    fn of(record: &'a Summary, object: &'a str, offset: usize, length: usize) -> Self {
         let outcome = &record.outcome;
-        let usage = record
-            .attempts
-            .iter()
-            .rev()
-            .find_map(|attempt| attempt.usage);
+        let tokens = record.tokens();
         Self {
             id: &record.id,
             at: record.at,
@@ -259,8 +255,8 @@ impl<'a> Row<'a> {
             attempts: record.attempts.len(),
             first_token_ms: outcome.first_token_ms,
             total_ms: outcome.total_ms,
-            prompt_tokens: usage.map(|usage| usage.tokens.prompt),
-            answer_tokens: usage.map(|usage| usage.tokens.answer),
+            prompt_tokens: tokens.map(|tokens| tokens.prompt),
+            answer_tokens: tokens.map(|tokens| tokens.answer),
             cost_micro_usd: outcome.cost,
             key: &record.traits.key,
             team: record.traits.team.as_deref(),

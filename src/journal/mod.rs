@@ -10,6 +10,7 @@
 //! Not here: how records travel and where they are kept (`edge/journal.rs`).
 
 mod explanation;
+mod summary;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ use crate::decide::{Candidate, Plan, Seed};
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
 pub use explanation::{Explained, Explanation};
+pub use summary::Summary;
 
 pub const VERSION: u32 = 1;
 
