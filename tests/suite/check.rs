@@ -25,6 +25,13 @@ fn folders_are_told_every_problem_at_once() {
 }
 
 #[test]
+fn file_may_name_its_schema() {
+    let output = check(&folder("check").join("good"), &[]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told, "2 files, 0 problems, 0 warnings\n");
+}
+
+#[test]
 fn exit_codes_tell_good_from_wrong_usage() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
     assert_eq!(check(&example, &[]).status.code(), Some(0));
