@@ -5,11 +5,11 @@
 //!
 //! Not here: where entries are read (`edge/entries.rs`) and which header brings the key (`edge/mod.rs`).
 
+use crate::config::schema::{KEY, KEY_ROUTES_MAX};
 use crate::config::{Node, Problem, Problems, sha256_hex};
 
 /// A longer key is no key: it is refused before it is hashed.
 pub const KEY_BYTES_MAX: usize = 512;
-const ROUTES_MAX: usize = 1_000;
 /// Digits of the hash that name a key without a name of its own.
 const NAME_DIGITS: usize = 8;
 
@@ -72,13 +72,12 @@ pub fn entry_name(key: &str) -> String {
 }
 
 fn read(hash: &str, root: &Node<'_>, problems: &mut Problems) -> Option<KeyTerms> {
-    let known = ["$schema", "name", "team", "routes", "direct", "disabled"];
-    let fields = root.object(&known, problems)?;
+    let fields = root.described(&KEY, problems)?;
     let name = fields.field("name").and_then(|node| node.text(problems));
     let team = fields.field("team").and_then(|node| node.text(problems));
     let routes = fields
         .field("routes")
-        .map(|node| node.texts(ROUTES_MAX, problems));
+        .map(|node| node.texts(KEY_ROUTES_MAX, problems));
     let direct = fields.field("direct").map(|node| node.flag(problems));
     let disabled = fields.field("disabled").map(|node| node.flag(problems));
     Some(KeyTerms {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::read::{Node, Object, Problems};
+use super::schema::providers as described;
+use super::schema::providers::{CAN_MAX, CONTEXT_TOKENS_MAX, SECRETS_MAX, USD_PER_MTOK_MAX};
 use super::{Checked, Problem, parse_tree};
 use crate::dialects::Dialect;
 use crate::providers::{
@@ -11,12 +13,6 @@ use crate::providers::{
     Terms,
 };
 use crate::units::Tokens;
-
-/// Secrets in one pool.
-const SECRETS_MAX: usize = 32;
-/// Dollars per million tokens; the dearest model today costs some hundreds.
-pub(super) const USD_PER_MTOK_MAX: f64 = 100_000.0;
-const CONTEXT_TOKENS_MAX: u64 = 1_000_000_000;
 
 /// Every provider and model that a route may name.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +71,7 @@ impl Catalogue {
     }
 
     fn lay_over(&mut self, root: &Node<'_>, problems: &mut Problems) -> Option<()> {
-        let entry = root.object(&["$schema", "providers", "models"], problems)?;
+        let entry = root.described(&described::PROVIDERS, problems)?;
         if let Some(node) = entry.field("providers") {
             for (name, node) in node.open_object(problems)?.fields() {
                 if let Some(provider) = self.read_provider(name, &node, problems) {
@@ -97,17 +93,7 @@ impl Catalogue {
         node: &Node<'_>,
         problems: &mut Problems,
     ) -> Option<Provider> {
-        let fields = node.object(
-            &[
-                "dialect",
-                "base_url",
-                "auth",
-                "region",
-                "private",
-                "data_policy",
-            ],
-            problems,
-        )?;
+        let fields = node.described(&described::PROVIDER, problems)?;
         let base = self.providers.get(name);
         if name.contains('/') {
             problems.note(&node.path, "a provider's name without `/`", name);
@@ -180,7 +166,7 @@ impl Catalogue {
             }
             None => problems.note(&node.path, "a name of the form `provider/model`", name),
         }
-        let Some(fields) = node.object(&["context_tokens", "usd_per_mtok", "can"], problems) else {
+        let Some(fields) = node.described(&described::MODEL, problems) else {
             return;
         };
         let over = read_terms(&fields, problems);
@@ -210,7 +196,7 @@ pub(super) fn read_terms(fields: &Object<'_>, problems: &mut Problems) -> Terms 
 }
 
 fn read_price(node: &Node<'_>, problems: &mut Problems) -> Option<Price> {
-    let fields = node.object(&["in", "in_cached", "out"], problems)?;
+    let fields = node.described(&described::PRICE, problems)?;
     let mut number = |name: &str| {
         let expected = "US dollars per million tokens";
         let node = fields.required(name, expected, problems)?;
@@ -229,7 +215,7 @@ fn read_price(node: &Node<'_>, problems: &mut Problems) -> Option<Price> {
 }
 
 fn read_abilities(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<Ability>> {
-    let items = node.array(Ability::NAMES.len() * 2, problems)?;
+    let items = node.array(CAN_MAX, problems)?;
     let mut can = Vec::with_capacity(items.len());
     for item in &items {
         let name = item.text(problems)?;
@@ -284,15 +270,14 @@ fn is_loopback(rest: &str) -> bool {
 }
 
 fn read_auth(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
-    const KINDS: [&str; 4] = ["bearer", "header", "query", "none"];
     if node.value.as_str() == Some("none") {
         return Some(Auth::None);
     }
-    let fields = node.object(&KINDS, problems)?;
+    let fields = node.described(&described::AUTH, problems)?;
     if fields.len() != 1 {
         problems.note(
             &node.path,
-            format!("exactly one of {}", KINDS.join(", ")),
+            format!("exactly one of {}", described::AUTH.names().join(", ")),
             format!("{} fields", fields.len()),
         );
         return None;
@@ -313,7 +298,7 @@ fn read_auth(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
 }
 
 fn read_named_secret(node: &Node<'_>, problems: &mut Problems) -> Option<(String, Vec<String>)> {
-    let fields = node.object(&["name", "secret"], problems)?;
+    let fields = node.described(&described::NAMED_SECRET, problems)?;
     let name = fields
         .required("name", "the name of the header or parameter", problems)
         .and_then(|node| {

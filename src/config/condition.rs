@@ -10,16 +10,18 @@
 use regex_lite::{Regex, RegexBuilder};
 
 use super::read::{Node, Object, Problems};
+use super::schema::Description;
+use super::schema::when::{
+    FLAG_OPERATORS, NUMBER_OPERATORS, PATTERN_BYTES_MAX, SECRET_HEADERS, TEXT_OPERATORS,
+    VALUES_MAX, WHEN,
+};
 use super::window::Window;
 use crate::units::UnixMillis;
 
-const VALUES_MAX: usize = 1_000;
 /// Conditions of one route, those inside `any`, `all` and `none` included.
 const CONDITIONS_MAX: usize = 512;
 /// How deep `any`, `all`, `none` and `not` may stand in each other.
 const DEPTH_MAX: usize = 16;
-/// The longest pattern. One that a person can still read is a tenth of it.
-const PATTERN_BYTES_MAX: usize = 512;
 /// The compiled size of one pattern: `(a{99}){99}` is refused, any reasonable list of words is not.
 const PATTERN_SIZE_MAX: usize = 64 * 1024;
 /// Tests of message text in one route: each reads the text once more.
@@ -80,6 +82,16 @@ enum Kind {
     Flag,
 }
 
+impl Kind {
+    fn operators(self) -> &'static Description {
+        match self {
+            Self::Text => &TEXT_OPERATORS,
+            Self::Number => &NUMBER_OPERATORS,
+            Self::Flag => &FLAG_OPERATORS,
+        }
+    }
+}
+
 /// Every subject that is a field of its own under `when`; headers and metadata have names of their own.
 const SUBJECTS: &[(&str, Subject, Kind)] = &[
     ("tags", Subject::Tags, Kind::Text),
@@ -99,17 +111,6 @@ const SUBJECTS: &[(&str, Subject, Kind)] = &[
     ("sensitive", Subject::Sensitive, Kind::Flag),
     ("topic", Subject::Topic, Kind::Text),
     ("difficulty", Subject::Difficulty, Kind::Number),
-];
-
-/// The other fields under `when`.
-const GROUPS: [&str; 7] = ["headers", "metadata", "text", "time", "any", "all", "none"];
-
-/// Headers that carry a secret: a rule on one would put it into records.
-const SECRET_HEADERS: [&str; 4] = [
-    "authorization",
-    "x-api-key",
-    "cookie",
-    "proxy-authorization",
 ];
 
 /// A value to compare with.
@@ -267,15 +268,10 @@ impl<'p> Reading<'p> {
 
     fn when_at(&mut self, node: &Node<'_>, depth: usize) -> When {
         let mut parts = Vec::new();
-        let known: Vec<_> = SUBJECTS
-            .iter()
-            .map(|(name, ..)| *name)
-            .chain(GROUPS)
-            .collect();
         if !self.admit(node, depth) {
             return When::All(parts);
         }
-        let Some(fields) = node.object(&known, self.problems) else {
+        let Some(fields) = node.described(&WHEN, self.problems) else {
             return When::All(parts);
         };
         for (name, subject, kind) in SUBJECTS {
@@ -380,22 +376,15 @@ impl<'p> Reading<'p> {
         if !node.value.is_object() {
             return self.scalar(node, kind).map(|value| Test::In(vec![value]));
         }
-        let operators: &[&str] = match kind {
-            Kind::Text => &[
-                "eq", "in", "not", "any", "all", "none", "contains", "prefix", "glob", "regex",
-            ],
-            Kind::Number => &[
-                "eq", "in", "not", "any", "all", "none", "gt", "lt", "between",
-            ],
-            Kind::Flag => &["eq", "not"],
-        };
-        let fields = node.object(operators, self.problems)?;
+        let description = kind.operators();
+        let operators = description.names();
+        let fields = node.described(description, self.problems)?;
         if fields.len() == 0 {
             let expected = format!("one of {}", operators.join(", "));
             self.problems.note(&node.path, expected, "nothing");
         }
         let mut tests = Vec::new();
-        for operator in operators {
+        for operator in &operators {
             if let Some(node) = fields.field(operator) {
                 tests.extend(self.operator(operator, &node, kind, depth + 1));
             }

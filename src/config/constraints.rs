@@ -14,12 +14,11 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::catalogue::USD_PER_MTOK_MAX;
 use super::read::{Node, Object, Problems};
-use super::route::{
-    Deadlines, LIMITS, Limits, PreferChange, limits_among, read_deadlines, read_limits,
-};
+use super::route::{Deadlines, Limits, PreferChange, limits_among, read_deadlines, read_limits};
 use super::rule::{Require, read_require};
+use super::schema::providers::USD_PER_MTOK_MAX;
+use super::schema::route::LIMITS;
 use super::{Problem, parse_tree};
 use crate::units::Millis;
 
@@ -234,12 +233,13 @@ fn read_constraints(
     is_openrouters: bool,
     problems: &mut Problems,
 ) -> Option<Constraints> {
-    let ours = OURS.iter().chain(&LIMITS).filter(|_| !is_openrouters);
+    let limits = LIMITS.names();
+    let ours = OURS.iter().chain(&limits).filter(|_| !is_openrouters);
     let known: Vec<&str> = OPENROUTERS.iter().chain(ours).copied().collect();
     let fields = node.object(&known, problems)?;
     let mut soft = match fields.field("soft") {
         Some(node) => {
-            let known: Vec<&str> = BOUNDS.iter().chain(&LIMITS).copied().collect();
+            let known: Vec<&str> = BOUNDS.iter().chain(&limits).copied().collect();
             let fields = node.object(&known, problems);
             fields.map(|fields| read_bounds(&fields, problems))
         }

@@ -14,6 +14,7 @@ mod constraints;
 mod read;
 mod route;
 mod rule;
+pub mod schema;
 mod strategy;
 mod window;
 

@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use super::schema::Description;
+
 /// One thing that is wrong, or doubtful, with an entry.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
@@ -95,6 +97,19 @@ impl<'a> Node<'a> {
         Some(object)
     }
 
+    /// The node as an object that has no field but those of its description.
+    pub fn described(
+        &self,
+        description: &'static Description,
+        problems: &mut Problems,
+    ) -> Option<Object<'a>> {
+        let object = self.object(&description.names(), problems)?;
+        Some(Object {
+            description: Some(description),
+            ..object
+        })
+    }
+
     /// The node as an object with any fields.
     pub fn open_object(&self, problems: &mut Problems) -> Option<Object<'a>> {
         let Value::Object(map) = self.value else {
@@ -104,6 +119,7 @@ impl<'a> Node<'a> {
         Some(Object {
             map,
             path: self.path.clone(),
+            description: None,
         })
     }
 
@@ -207,6 +223,8 @@ impl<'a> Node<'a> {
 pub struct Object<'a> {
     map: &'a Map<String, Value>,
     path: String,
+    /// What it may hold, where that is described.
+    description: Option<&'static Description>,
 }
 
 impl<'a> Object<'a> {
@@ -222,6 +240,11 @@ impl<'a> Object<'a> {
     /// The field, if it is there and not null.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Node<'a>> {
+        debug_assert!(
+            self.description
+                .is_none_or(|description| description.field(name).is_some()),
+            "`{name}` is read and not described"
+        );
         let value = self.map.get(name).filter(|value| !value.is_null())?;
         Some(Node {
             value,

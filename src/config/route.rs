@@ -3,33 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::catalogue::{Catalogue, USD_PER_MTOK_MAX, read_terms};
+use super::catalogue::{Catalogue, read_terms};
 use super::condition::{Reading, Subject, Texts};
 use super::read::{Node, Object, Problems};
 use super::rule::{Rule, read_rules};
+use super::schema::providers::USD_PER_MTOK_MAX;
+use super::schema::route as described;
+use super::schema::route::{
+    COST_USD_MAX, DAY_MS, EXPONENT_MAX, QUALITY_MAX, QUALITY_MIN, REGIONS_MAX, TARGETS_MAX,
+    TEMPERATURE_MAX, TOKENS_PER_SECOND_MAX, TOPICS_MAX, WEIGHT_MAX,
+};
 use super::strategy::Strategy;
 use super::{Checked, Problem, Revision, parse_tree};
 use crate::providers::{Provider, Terms};
 use crate::units::{MicroUsd, Millis};
-
-/// A person reads a route; a plan of more targets than this is never walked to its end.
-const TARGETS_MAX: usize = 256;
-const TOPICS_MAX: usize = 256;
-const REGIONS_MAX: usize = 64;
-const WEIGHT_MAX: f64 = 1e9;
-/// Beyond this an exponent decides alone, and its products stay finite.
-const EXPONENT_MAX: f64 = 1_000.0;
-const TEMPERATURE_MAX: f64 = 1_000.0;
-const DAY_MS: u64 = 86_400_000;
-const COST_USD_MAX: f64 = 1_000_000.0;
-const TOKENS_PER_SECOND_MAX: f64 = 1_000_000.0;
-/// The fields of `limits`.
-pub(super) const LIMITS: [&str; 4] = [
-    "cost_usd_max",
-    "usd_per_mtok_max",
-    "ttft_ms_max",
-    "tokens_per_second_min",
-];
 
 /// One entry, resolved against the catalogue. Every id in it exists and is unique, every number is in range.
 #[derive(Clone, Debug, PartialEq)]
@@ -329,23 +316,7 @@ fn read_route(
     problems: &mut Problems,
     warnings: &mut Problems,
 ) -> Option<Route> {
-    let fields = root.object(
-        &[
-            "$schema",
-            "description",
-            "targets",
-            "strategy",
-            "prefer",
-            "temperature",
-            "sticky",
-            "ring",
-            "rules",
-            "limits",
-            "deadlines",
-            "midstream",
-        ],
-        problems,
-    )?;
+    let fields = root.described(&described::ROUTE, problems)?;
     let (targets, ids) = read_targets(&fields, catalogue, problems);
     let mut route = Route::plain(name, targets);
     if let Some(node) = fields.field("strategy")
@@ -405,9 +376,8 @@ fn read_settings(
 }
 
 fn read_ring(node: &Node<'_>, problems: &mut Problems) -> BTreeMap<String, Vec<String>> {
-    const CONTINENTS: [&str; 8] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA", "*"];
     let mut ring = BTreeMap::new();
-    let Some(fields) = node.object(&CONTINENTS, problems) else {
+    let Some(fields) = node.described(&described::RING, problems) else {
         return ring;
     };
     for (continent, node) in fields.fields() {
@@ -457,21 +427,7 @@ fn read_targets(
 }
 
 fn read_target(node: &Node<'_>, catalogue: &Catalogue, problems: &mut Problems) -> Option<Target> {
-    let fields = node.object(
-        &[
-            "id",
-            "provider",
-            "model",
-            "weight",
-            "quality",
-            "private",
-            "region",
-            "context_tokens",
-            "usd_per_mtok",
-            "can",
-        ],
-        problems,
-    )?;
+    let fields = node.described(&described::TARGET, problems)?;
     let provider = fields
         .required("provider", "the name of a provider", problems)
         .and_then(|node| read_provider_name(&node, catalogue, problems));
@@ -537,7 +493,8 @@ fn read_weight(node: &Node<'_>, problems: &mut Problems) -> Option<f64> {
 /// A number, or numbers by topic with `*` for the rest.
 fn read_quality(node: &Node<'_>, problems: &mut Problems) -> Quality {
     let mut quality = Quality::default();
-    let read = |node: &Node<'_>, problems: &mut Problems| node.number(1e-6, 1.0, problems);
+    let read =
+        |node: &Node<'_>, problems: &mut Problems| node.number(QUALITY_MIN, QUALITY_MAX, problems);
     if node.value.is_number() {
         quality.other = read(node, problems);
         return quality;
@@ -579,16 +536,7 @@ impl PreferChange {
     }
 
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Self {
-        let known = [
-            "price",
-            "ttft",
-            "speed",
-            "quality",
-            "reliability",
-            "load",
-            "distance",
-        ];
-        let Some(fields) = node.object(&known, problems) else {
+        let Some(fields) = node.described(&described::PREFER, problems) else {
             return Self::default();
         };
         let mut exponent = |name: &str| {
@@ -609,29 +557,37 @@ impl PreferChange {
 
 fn read_sticky(node: &Node<'_>, problems: &mut Problems) -> Option<Sticky> {
     if node.value.is_object() {
-        let fields = node.object(&["header"], problems)?;
+        let fields = node.described(&described::STICKY_HEADER, problems)?;
         let header = fields.required("header", "the name of a request header", problems)?;
         let name = header.text(problems)?;
         return Some(Sticky::Header(name.to_ascii_lowercase()));
     }
-    match node.text(problems)? {
-        "session" => Some(Sticky::Session),
-        "user" => Some(Sticky::User),
-        "key" => Some(Sticky::Key),
-        other => {
-            let known = ["session", "user", "key"];
-            problems.unknown_name(&node.path, "whose requests stay together", other, &known);
-            None
-        }
+    let name = node.text(problems)?;
+    let chosen = STICKY.iter().find(|(known, _)| *known == name);
+    if chosen.is_none() {
+        let known = sticky_names();
+        problems.unknown_name(&node.path, "whose requests stay together", name, &known);
     }
+    chosen.map(|(_, sticky)| sticky.clone())
+}
+
+const STICKY: [(&str, Sticky); 3] = [
+    ("session", Sticky::Session),
+    ("user", Sticky::User),
+    ("key", Sticky::Key),
+];
+
+/// Whose requests may stay together, but for those with the same value of a header.
+pub(super) fn sticky_names() -> Vec<&'static str> {
+    STICKY.iter().map(|(name, _)| *name).collect()
 }
 
 pub(super) fn read_limits(node: &Node<'_>, problems: &mut Problems) -> Limits {
-    node.object(&LIMITS, problems)
+    node.described(&described::LIMITS, problems)
         .map_or_else(Limits::default, |fields| limits_among(&fields, problems))
 }
 
-/// The limits among an object's fields, which its reader knows by [`LIMITS`].
+/// The limits among an object's fields, which its reader knows from the description of limits.
 pub(super) fn limits_among(fields: &Object<'_>, problems: &mut Problems) -> Limits {
     let cost_max = fields
         .field("cost_usd_max")
@@ -639,7 +595,7 @@ pub(super) fn limits_among(fields: &Object<'_>, problems: &mut Problems) -> Limi
         .map(|usd| MicroUsd(usd * 1e6));
     let (price_in_max, price_out_max) = fields
         .field("usd_per_mtok_max")
-        .map(|node| read_price_max(&node, ["in", "out"], problems))
+        .map(|node| read_price_max(&node, problems))
         .unwrap_or_default();
     let ttft_ms_max = fields
         .field("ttft_ms_max")
@@ -657,16 +613,12 @@ pub(super) fn limits_among(fields: &Object<'_>, problems: &mut Problems) -> Limi
     }
 }
 
-/// Prices of prompt and answer, by these names.
-fn read_price_max(
-    node: &Node<'_>,
-    names: [&str; 2],
-    problems: &mut Problems,
-) -> (Option<f64>, Option<f64>) {
-    let Some(fields) = node.object(&names, problems) else {
+/// Prices of prompt and answer.
+fn read_price_max(node: &Node<'_>, problems: &mut Problems) -> (Option<f64>, Option<f64>) {
+    let Some(fields) = node.described(&described::PRICE_MAX, problems) else {
         return (None, None);
     };
-    let [input, output] = names.map(|name| {
+    let [input, output] = ["in", "out"].map(|name| {
         let node = fields.field(name)?;
         node.number(0.0, USD_PER_MTOK_MAX, problems)
     });
@@ -674,8 +626,7 @@ fn read_price_max(
 }
 
 pub(super) fn read_deadlines(node: &Node<'_>, problems: &mut Problems) -> Deadlines {
-    let known = ["headers_ms", "first_token_ms", "idle_ms", "total_ms"];
-    let Some(fields) = node.object(&known, problems) else {
+    let Some(fields) = node.described(&described::DEADLINES, problems) else {
         return Deadlines::default();
     };
     let mut span = |name: &str| {
@@ -695,12 +646,7 @@ fn read_midstream(
     problems: &mut Problems,
     warnings: &mut Problems,
 ) -> Option<Midstream> {
-    let choices = [
-        ("error", Midstream::Error),
-        ("continue", Midstream::Continue),
-        ("buffer", Midstream::Buffer),
-    ];
-    let chosen = node.choice("what to do with a broken stream", &choices, problems)?;
+    let chosen = node.choice("what to do with a broken stream", &MIDSTREAM, problems)?;
     if chosen != Midstream::Error {
         warnings.note(
             &node.path,
@@ -709,6 +655,16 @@ fn read_midstream(
         );
     }
     Some(chosen)
+}
+
+const MIDSTREAM: [(&str, Midstream); 3] = [
+    ("error", Midstream::Error),
+    ("continue", Midstream::Continue),
+    ("buffer", Midstream::Buffer),
+];
+
+pub(super) fn midstream_names() -> Vec<&'static str> {
+    MIDSTREAM.iter().map(|(name, _)| *name).collect()
 }
 
 /// A price preference ranks an unlisted model by an assumed price (`decide::signals`), which may surprise.

@@ -3,9 +3,7 @@
 use super::condition::{Reading, When};
 use super::read::{Node, Problems};
 use super::route::{Deadlines, Limits, PreferChange, read_deadlines, read_limits};
-
-const RULES_MAX: usize = 128;
-const IDS_MAX: usize = 1_000;
+use super::schema::route::{EFFECTS, IDS_MAX, REQUIRE, RULE, RULES_MAX};
 
 /// Applies to requests for which its condition holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,16 +35,6 @@ pub struct Require {
     pub provider: Option<Vec<String>>,
 }
 
-const EFFECTS: [&str; 7] = [
-    "only",
-    "avoid",
-    "require",
-    "prefer",
-    "limits",
-    "deadlines",
-    "route",
-];
-
 pub(super) fn read_rules(
     node: &Node<'_>,
     target_ids: &[&str],
@@ -58,8 +46,7 @@ pub(super) fn read_rules(
 }
 
 fn read_rule(node: &Node<'_>, target_ids: &[&str], reading: &mut Reading<'_>) -> Option<Rule> {
-    let known: Vec<_> = ["name", "when"].into_iter().chain(EFFECTS).collect();
-    let fields = node.object(&known, reading.problems)?;
+    let fields = node.described(&RULE, reading.problems)?;
     let name = fields
         .field("name")
         .and_then(|node| node.text(reading.problems).map(str::to_owned));
@@ -117,7 +104,7 @@ fn read_target_ids(node: &Node<'_>, known: &[&str], problems: &mut Problems) -> 
 }
 
 pub(super) fn read_require(node: &Node<'_>, problems: &mut Problems) -> Require {
-    let Some(fields) = node.object(&["region", "private", "provider"], problems) else {
+    let Some(fields) = node.described(&REQUIRE, problems) else {
         return Require::default();
     };
     if fields.len() == 0 {

@@ -45,6 +45,10 @@ impl Strategy {
         node.choice("a strategy", &NAMES, problems)
     }
 
+    pub fn names() -> Vec<&'static str> {
+        NAMES.iter().map(|(name, _)| *name).collect()
+    }
+
     /// Sets the plain fields.
     pub fn expand(self, route: &mut Route) {
         let none = Prefer::default();

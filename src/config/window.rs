@@ -4,6 +4,7 @@
 //! rest of the Worker. Summer time is a second rule.
 
 use super::read::{Node, Problems};
+use super::schema::when::WINDOW;
 use crate::units::UnixMillis;
 
 const MINUTES_PER_DAY: u64 = 1_440;
@@ -49,7 +50,7 @@ impl Window {
     }
 
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        let fields = node.object(&["from", "to", "days", "utc_offset"], problems)?;
+        let fields = node.described(&WINDOW, problems)?;
         let mut minutes = |name: &str, default: u64| match fields.field(name) {
             Some(node) => read_minutes(&node, problems),
             None => Some(default),
@@ -73,6 +74,10 @@ impl Window {
             offset_minutes: offset_minutes?,
         })
     }
+}
+
+pub(super) fn day_names() -> Vec<&'static str> {
+    DAYS.to_vec()
 }
 
 /// `09:30`; `24:00` is the end of the day.

@@ -56,6 +56,12 @@ impl Dialect {
         }
     }
 
+    /// All names.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        Self::ALL.iter().map(|dialect| dialect.name()).collect()
+    }
+
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)

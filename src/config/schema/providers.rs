@@ -1,0 +1,188 @@
+//! The `providers` entry, field by field.
+
+use super::{Description, Field, Key, List, Map, Needs, SCHEMA, Shape};
+use crate::dialects::Dialect;
+use crate::providers::{Ability, DataPolicy, PROVIDERS as BUILT_IN};
+
+/// Secrets in one pool.
+pub const SECRETS_MAX: usize = 32;
+/// Dollars per million tokens; the dearest model today costs some hundreds.
+pub const USD_PER_MTOK_MAX: f64 = 100_000.0;
+pub const CONTEXT_TOKENS_MAX: u64 = 1_000_000_000;
+/// Each ability once, and room for a slip.
+pub const CAN_MAX: usize = Ability::NAMES.len() * 2;
+
+/// The characters are those of ASCII that can be seen, without `"`, `#`, `?`, `@` and a backslash; a host or a port
+/// has no `/` and `:` either.
+const BASE_URL: &str = r"^(https://[!$-.0-9;->A-\[\]-~][!$->A-\[\]-~]*|http://((localhost|127\.0\.0\.1)(:[!$-.0-9;->A-\[\]-~]*)?|\[::1\]:[!$-.0-9;->A-\[\]-~]*)(/[!$->A-\[\]-~]*)?)$";
+const HEADER_NAME: &str = "^[A-Za-z0-9_-]+$";
+const SECRET_NAME: &str = "^[A-Z_][A-Z0-9_]*$";
+const PROVIDER_NAME: &str = "^[^/]*$";
+const MODEL_NAME: &str = "^[^/]*/";
+
+pub static PROVIDERS: Description = Description::new(
+    "providers",
+    "Providers and models that add to the built-in catalogue, or change it.",
+    &[
+        SCHEMA,
+        Field::optional(
+            "providers",
+            "Providers by name: new ones, or changes to built-in ones.",
+            Shape::Map(&PROVIDERS_BY_NAME),
+        ),
+        Field::optional(
+            "models",
+            "The terms of models, by `provider/model`.",
+            Shape::Map(&MODELS_BY_NAME),
+        ),
+    ],
+);
+
+static PROVIDERS_BY_NAME: Map = Map {
+    key: Key::Pattern(PROVIDER_NAME),
+    value: Shape::Object(&PROVIDER),
+    fields_max: None,
+    built_in: Some(|| BUILT_IN.iter().map(|row| row.name).collect()),
+};
+
+static MODELS_BY_NAME: Map = Map {
+    key: Key::Pattern(MODEL_NAME),
+    value: Shape::Object(&MODEL),
+    fields_max: None,
+    built_in: None,
+};
+
+pub static PROVIDER: Description = Description::new(
+    "provider",
+    "Whose API. Fields that a built-in provider leaves out stay as they are.",
+    &[
+        Field::required_of_new(
+            "dialect",
+            "The wire format that it speaks.",
+            Shape::Choice(Dialect::names),
+        ),
+        Field::required_of_new(
+            "base_url",
+            "An https URL without user, query or fragment (http on loopback only); the dialect's path is appended.",
+            Shape::Pattern(BASE_URL),
+        ),
+        Field::optional(
+            "auth",
+            "How it is shown who calls: the names of secrets, never a secret. Default `none`.",
+            Shape::AnyOf(&[Shape::Const("none"), Shape::Object(&AUTH)]),
+        ),
+        Field::optional(
+            "region",
+            "Where it computes, in the team's own words, such as `eu`. Unknown by default.",
+            Shape::Text,
+        ),
+        Field::optional(
+            "private",
+            "The team's own hardware, or a contract under which nothing is kept. Default false.",
+            Shape::Flag,
+        ),
+        Field::optional(
+            "data_policy",
+            "What becomes of prompts and answers there. Unknown by default.",
+            Shape::Choice(data_policy_names),
+        ),
+    ],
+);
+
+const SECRET: Shape = Shape::OneOrMany(List::filled(SECRETS_MAX, &Shape::Pattern(SECRET_NAME)));
+
+pub static AUTH: Description = Description::new(
+    "auth",
+    "Exactly one way of telling who calls.",
+    &[
+        Field::optional(
+            "bearer",
+            "Sent as `authorization: Bearer …`. The name of a secret, such as `OPENAI_API_KEY`, or a pool of names.",
+            SECRET,
+        ),
+        Field::optional(
+            "header",
+            "Sent in a header of its own.",
+            Shape::Object(&NAMED_SECRET),
+        ),
+        Field::optional(
+            "query",
+            "Sent as a parameter of the URL.",
+            Shape::Object(&NAMED_SECRET),
+        ),
+        Field::optional("none", "Not at all; any value.", Shape::Any),
+    ],
+)
+.needing(Needs::ExactlyOne);
+
+pub static NAMED_SECRET: Description = Description::new(
+    "named_secret",
+    "A secret, and the header or parameter that carries it.",
+    &[
+        Field::required(
+            "name",
+            "The name of the header or parameter.",
+            Shape::Pattern(HEADER_NAME),
+        ),
+        Field::required(
+            "secret",
+            "The name of a secret, or a pool of names.",
+            SECRET,
+        ),
+    ],
+);
+
+pub static MODEL: Description = Description::new(
+    "model",
+    "What is known of a provider's model.",
+    &[CONTEXT_TOKENS, USD_PER_MTOK, CAN],
+);
+
+/// A target has these three as well.
+pub const CONTEXT_TOKENS: Field = Field::optional(
+    "context_tokens",
+    "The most tokens of prompt and answer together. Default: the catalogue's, or no limit.",
+    Shape::Whole {
+        low: 1,
+        high: CONTEXT_TOKENS_MAX,
+    },
+);
+
+pub const USD_PER_MTOK: Field = Field::optional(
+    "usd_per_mtok",
+    "The price. Default: the catalogue's; an unknown one is ranked as 1 in and 4 out.",
+    Shape::Object(&PRICE),
+);
+
+pub const CAN: Field = Field::optional(
+    "can",
+    "All that it can do. Default: the catalogue's, or everything.",
+    Shape::List(List::up_to(CAN_MAX, &Shape::Choice(ability_names))),
+);
+
+const USD: Shape = Shape::Number {
+    low: 0.0,
+    high: USD_PER_MTOK_MAX,
+};
+
+pub static PRICE: Description = Description::new(
+    "usd_per_mtok",
+    "US dollars per million tokens.",
+    &[
+        Field::required("in", "Prompt tokens.", USD),
+        Field::optional(
+            "in_cached",
+            "Prompt tokens that the provider had in its cache. Default: as `in`.",
+            USD,
+        ),
+        Field::required("out", "Answer tokens.", USD),
+    ],
+);
+
+fn data_policy_names() -> Vec<&'static str> {
+    DataPolicy::NAMES.iter().map(|(name, _)| *name).collect()
+}
+
+fn ability_names() -> Vec<&'static str> {
+    Ability::NAMES.to_vec()
+}
