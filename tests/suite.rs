@@ -4,15 +4,19 @@
 
 #[cfg(test)]
 mod suite {
+    mod cases;
     mod check;
     mod config;
     mod constraints;
     mod decide;
     mod dialects;
+    mod documents;
     mod exchange;
     mod expect;
     mod explain;
     mod health;
     mod layers;
+    mod readers;
+    mod schema;
     mod sse;
 }

@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod folder;
+mod schema;
 mod table;
 
 use std::path::PathBuf;
@@ -36,6 +37,11 @@ enum Command {
     ///
     /// Exit status: 0 good, 1 problems found or no candidate left, 2 wrong usage.
     Explain(Box<explain::Arguments>),
+    /// Prints the JSON Schema of an entry, with which an editor completes and checks a config folder.
+    ///
+    /// The same as `docs/schema/NAME.schema.json`, and as a Worker serves under /schema/NAME.json. Exit status: 0 good,
+    /// 2 wrong usage.
+    Schema(schema::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -45,6 +51,7 @@ pub fn run() -> ExitCode {
     match command {
         Command::Check { dir, json } => check::run(&dir, json),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
     }
 }
 

@@ -17,6 +17,7 @@ mod journal;
 mod js;
 mod kv;
 mod respond;
+mod schema;
 mod slot;
 mod upstream;
 
@@ -96,6 +97,7 @@ impl Edge {
             ("GET", "/v1/models") => self.models().await,
             ("POST", "/v1/chat/completions" | "/v1/messages") => self.chat(dialect).await,
             ("POST", "/v1/route") => self.explain(dialect).await,
+            ("GET", _) if path.starts_with("/schema/") => schema::answer(path),
             ("GET", _) if path.starts_with("/admin/api/") => self.admin(path, query).await,
             _ => Err(no_such_path(&method, path)),
         };
@@ -427,7 +429,7 @@ fn no_such_path(method: &str, path: &str) -> ClientError {
         code: "not_found".to_owned(),
         message: format!(
             "no such path: {method} {path}; there are POST /v1/chat/completions, POST /v1/messages, POST /v1/route, \
-             GET /v1/models, GET /healthz and GET /admin/api/records"
+             GET /v1/models, GET /healthz, GET /schema/<name>.json and GET /admin/api/records"
         ),
         param: None,
         retry_after: None,

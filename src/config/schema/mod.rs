@@ -2,11 +2,20 @@
 //!
 //! A [`Description`] lists an object's fields with a sentence and a [`Shape`] each. A reader takes the names that it
 //! knows from it (`Node::described`), so a field cannot be read without being described; the numbers that bound a
-//! value are constants that reader and description share.
+//! value are constants that reader and description share, and `tests/suite/schema.rs` holds the reader to every
+//! described field and bound. [`text`] makes JSON Schema of it (`json.rs`), which the command line prints,
+//! `docs/schema/` ships and the Worker serves.
+//!
+//! A new field is one entry here and one line in its reader; `UPDATE_EXPECT=1 cargo test` rewrites the shipped files.
 //!
 //! It is data and not a derive on our types: what a team writes is not shaped like what it becomes (names are
 //! resolved, strategies expanded), and a description is read by people, who want sentences.
+//!
+//! A schema sees one entry and no other, and no two values at once, so it cannot tell an unknown provider or a
+//! `from` that equals `to`; the readers do. In one thing it is stricter than they: a field that is `null`, which
+//! they take for one left out, is a slip in a file that a person writes.
 
+mod json;
 pub(super) mod keys;
 pub(super) mod providers;
 pub(super) mod route;
@@ -228,7 +237,7 @@ const SCHEMA: Field = Field::optional(
     Shape::Any,
 );
 
-/// The entries that are described, by the name that they are asked for.
+/// The entries that have a schema, by the name that it is asked for.
 const ENTRIES: [(&str, &Description); 4] = [
     ("route", &route::ROUTE),
     ("providers", &providers::PROVIDERS),
@@ -236,15 +245,23 @@ const ENTRIES: [(&str, &Description); 4] = [
     ("flags", &keys::FLAGS),
 ];
 
-/// The names of the descriptions.
+/// The names of the schemas.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     ENTRIES.iter().map(|(name, _)| *name).collect()
 }
 
-/// The description of this name.
+/// What the schema of this name describes.
 #[must_use]
 pub fn description(name: &str) -> Option<&'static Description> {
     let entry = ENTRIES.iter().find(|(known, _)| *known == name);
     entry.map(|(_, description)| *description)
+}
+
+/// The JSON Schema of this name, draft 2020-12, as the text of a file.
+#[must_use]
+pub fn text(name: &str) -> Option<String> {
+    let schema = json::schema(description(name)?);
+    let text = serde_json::to_string_pretty(&schema).ok()?;
+    Some(format!("{text}\n"))
 }

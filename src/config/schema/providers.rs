@@ -83,7 +83,7 @@ pub static PROVIDER: Description = Description::new(
         ),
         Field::optional(
             "data_policy",
-            "What becomes of prompts and answers there. Unknown by default.",
+            "What becomes of prompts and answers there; `retained` is for a time, and trained on by nobody. Unknown by default.",
             Shape::Choice(data_policy_names),
         ),
     ],
