@@ -274,13 +274,13 @@ fn read_auth(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
         return Some(Auth::None);
     }
     let fields = node.described(&described::AUTH, problems)?;
+    let mut refuse = |got: String| {
+        let kinds = described::AUTH.names().join(", ");
+        problems.note(&node.path, format!("exactly one of {kinds}"), got);
+        None
+    };
     if fields.len() != 1 {
-        problems.note(
-            &node.path,
-            format!("exactly one of {}", described::AUTH.names().join(", ")),
-            format!("{} fields", fields.len()),
-        );
-        return None;
+        return refuse(format!("{} fields", fields.len()));
     }
     if fields.field("none").is_some() {
         return Some(Auth::None);
@@ -293,8 +293,16 @@ fn read_auth(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
         let (name, secrets) = read_named_secret(&node, problems)?;
         return Some(Auth::Header { name, secrets });
     }
-    let (name, secrets) = read_named_secret(&fields.field("query")?, problems)?;
-    Some(Auth::Query { name, secrets })
+    if let Some(node) = fields.field("query") {
+        let (name, secrets) = read_named_secret(&node, problems)?;
+        return Some(Auth::Query { name, secrets });
+    }
+    // An unknown field is a problem already; a known one is left only if it is null.
+    let mut names = fields.fields().map(|(name, _)| name);
+    if names.any(|name| described::AUTH.field(name).is_some()) {
+        return refuse("null".to_owned());
+    }
+    None
 }
 
 fn read_named_secret(node: &Node<'_>, problems: &mut Problems) -> Option<(String, Vec<String>)> {
