@@ -275,9 +275,10 @@ impl<'a> Object<'a> {
         })
     }
 
+    /// How many fields say something; one that is null is as if left out.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.map.len()
+        self.map.values().filter(|value| !value.is_null()).count()
     }
 }
 
@@ -318,4 +319,18 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         length > 2 && (candidate.starts_with(name) || name.starts_with(**candidate))
     };
     by_edits.or_else(|| known.iter().find(is_related).copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_says_nothing() {
+        let value = serde_json::json!({ "region": null, "private": true });
+        let mut problems = Problems::default();
+        let fields = Node::root(&value).open_object(&mut problems).unwrap();
+        assert_eq!(fields.len(), 1);
+        assert!(fields.field("region").is_none());
+    }
 }
