@@ -92,6 +92,12 @@ impl Tokens {
     pub fn as_f64(self) -> f64 {
         self.0 as f64
     }
+
+    /// Whether there are none, for serde.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl Add for Tokens {

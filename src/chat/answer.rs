@@ -68,6 +68,15 @@ pub struct Usage {
     pub prompt: Tokens,
     /// Those of `prompt` that were read from the provider's cache.
     pub cached: Tokens,
+    /// Those of `prompt` that were written to it.
+    #[serde(default, skip_serializing_if = "Tokens::is_none")]
+    pub cache_write: Tokens,
+    /// Those of `prompt` that stand for sounds.
+    #[serde(default, skip_serializing_if = "Tokens::is_none")]
+    pub audio: Tokens,
+    /// Those of `prompt` that stand for images, where the provider tells them apart.
+    #[serde(default, skip_serializing_if = "Tokens::is_none")]
+    pub image: Tokens,
     /// All answer tokens, reasoning included.
     pub answer: Tokens,
     /// Those of `answer` that were reasoning.

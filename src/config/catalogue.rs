@@ -203,14 +203,23 @@ fn read_price(node: &Node<'_>, problems: &mut Problems) -> Option<Price> {
         node.number(0.0, USD_PER_MTOK_MAX, problems)
     };
     let (input, output) = (number("in"), number("out"));
-    let input_cached = match fields.field("in_cached") {
+    let mut tier = |name: &str, otherwise: Option<f64>| match fields.field(name) {
         Some(node) => node.number(0.0, USD_PER_MTOK_MAX, problems),
-        None => input,
+        None => otherwise,
     };
+    let input_cached = tier("in_cached", input);
+    let cache_write = tier("cache_write", input);
+    let input_audio = tier("in_audio", input);
+    let input_image = tier("in_image", input);
+    let reasoning = tier("reasoning", output);
     Some(Price {
         input: input?,
         input_cached: input_cached?,
+        cache_write: cache_write?,
+        input_audio: input_audio?,
+        input_image: input_image?,
         output: output?,
+        reasoning: reasoning?,
     })
 }
 
@@ -370,9 +379,9 @@ fn terms_of(row: &ModelRow) -> Terms {
     Terms {
         context: Some(Tokens(row.context)),
         price: Some(Price {
-            input: row.usd_in,
             input_cached: row.usd_in_cached,
-            output: row.usd_out,
+            cache_write: row.usd_cache_write,
+            ..Price::flat(row.usd_in, row.usd_out)
         }),
         can: Some(row.can.to_vec()),
     }

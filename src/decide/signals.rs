@@ -19,11 +19,7 @@ use crate::providers::Price;
 use crate::units::{MicroUsd, Tokens};
 
 /// What a model without a listed price is taken to cost: a mid-sized model's price in 2026.
-const PRICE_ASSUMED: Price = Price {
-    input: 1.0,
-    input_cached: 1.0,
-    output: 4.0,
-};
+const PRICE_ASSUMED: Price = Price::flat(1.0, 4.0);
 /// A free target costs this: its logarithm must be finite. A thousandth of a millionth of a dollar.
 const COST_MIN: f64 = 1e-3;
 /// What a target without a stated quality is taken for.
@@ -142,7 +138,7 @@ fn expected_cost(target: &Target, traits: &Traits, view: &View) -> MicroUsd {
         .answer_tokens_max
         .map_or(f64::INFINITY, Tokens::as_f64);
     let answer = MicroUsd(view.answer_tokens.min(limit) * price.output);
-    price.cost(traits.prompt_tokens, Tokens(0), Tokens(0)) + answer
+    MicroUsd(traits.prompt_tokens.as_f64() * price.input) + answer
 }
 
 fn quality_for(quality: &Quality, topic: Option<&str>) -> f64 {

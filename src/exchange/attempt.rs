@@ -408,16 +408,8 @@ impl Attempt {
     }
 
     fn cost(&self, target: &Target) -> Option<MicroUsd> {
-        let Usage {
-            prompt,
-            cached,
-            answer,
-            ..
-        } = self.usage()?.tokens;
-        target
-            .terms
-            .price
-            .map(|price| price.cost(prompt, cached, answer))
+        let usage = self.usage()?.tokens;
+        target.terms.price.map(|price| price.cost(&usage))
     }
 
     /// `route` is the record's own.

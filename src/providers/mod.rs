@@ -7,13 +7,15 @@
 //! the wire (`dialects/`).
 
 mod builtin;
+mod price;
 
 use serde::{Deserialize, Serialize};
 
 use crate::dialects::Dialect;
-use crate::units::{MicroUsd, Tokens};
+use crate::units::Tokens;
 
 pub use builtin::{AuthRow, MODELS, ModelRow, PROVIDERS, ProviderRow};
+pub use price::Price;
 
 /// Whose API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +109,13 @@ impl Terms {
         self.can.as_ref().is_some_and(|can| can.contains(&ability))
     }
 
+    /// Whether prompt tokens from the provider's cache are known to be cheaper.
+    #[must_use]
+    pub fn has_prompt_cache(&self) -> bool {
+        self.price
+            .is_some_and(|price| price.input_cached < price.input)
+    }
+
     /// These terms, with `over`'s where it knows better.
     #[must_use]
     pub fn overridden_by(&self, over: &Self) -> Self {
@@ -115,29 +124,6 @@ impl Terms {
             price: over.price.or(self.price),
             can: over.can.clone().or_else(|| self.can.clone()),
         }
-    }
-}
-
-/// US dollars per million tokens, which is micro-dollars per token.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Price {
-    pub input: f64,
-    /// Prompt tokens that the provider had in its cache; as `input` when it has no such price.
-    pub input_cached: f64,
-    pub output: f64,
-}
-
-impl Price {
-    /// What these tokens cost.
-    #[must_use]
-    pub fn cost(&self, prompt: Tokens, cached: Tokens, answer: Tokens) -> MicroUsd {
-        let cached = cached.min(prompt);
-        let fresh = Tokens(prompt.0 - cached.0);
-        MicroUsd(
-            fresh.as_f64() * self.input
-                + cached.as_f64() * self.input_cached
-                + answer.as_f64() * self.output,
-        )
     }
 }
 

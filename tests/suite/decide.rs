@@ -134,8 +134,7 @@ proptest! {
         let mut other = route.clone();
         for target in &mut other.targets {
             if let Some(price) = &mut target.terms.price {
-                price.input *= factor;
-                price.output *= factor;
+                *price = price.scaled(factor);
             }
         }
         let (here, there) = (plan(&traits(), &route, &views, seed), plan(&traits(), &other, &views, seed));
@@ -149,8 +148,7 @@ proptest! {
         let before = rank(&plan(&traits(), &route, &views, seed));
         let mut dearer = route.clone();
         if let Some(price) = &mut dearer.targets[place].terms.price {
-            price.input *= 3.0;
-            price.output *= 3.0;
+            *price = price.scaled(3.0);
         }
         prop_assert!(rank(&plan(&traits(), &dearer, &views, seed)) >= before);
     }

@@ -175,7 +175,27 @@ pub static PRICE: Description = Description::new(
             "Prompt tokens that the provider had in its cache. Default: as `in`.",
             USD,
         ),
+        Field::optional(
+            "cache_write",
+            "Prompt tokens that the provider put into its cache. Default: as `in`.",
+            USD,
+        ),
+        Field::optional(
+            "in_audio",
+            "Prompt tokens that stand for sounds. Default: as `in`.",
+            USD,
+        ),
+        Field::optional(
+            "in_image",
+            "Prompt tokens that stand for images. Default: as `in`.",
+            USD,
+        ),
         Field::required("out", "Answer tokens.", USD),
+        Field::optional(
+            "reasoning",
+            "Answer tokens of reasoning. Default: as `out`.",
+            USD,
+        ),
     ],
 );
 

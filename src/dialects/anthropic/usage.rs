@@ -1,5 +1,5 @@
 //! Tokens as messages count them: the prompt in three parts that do not overlap, of which the cache's reads are
-//! our `cached`.
+//! our `cached` and what was written to it our `cache_write`.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,9 @@ impl Count {
         Some(Usage {
             prompt: tokens(self.input) + tokens(self.cache_read) + tokens(self.cache_creation),
             cached: tokens(self.cache_read),
+            cache_write: tokens(self.cache_creation),
+            audio: Tokens(0),
+            image: Tokens(0),
             answer,
             reasoning: tokens(self.thinking).min(answer),
         })
@@ -65,7 +68,7 @@ pub(super) struct WireUsage {
     #[serde(rename = "input_tokens")]
     input: u64,
     #[serde(rename = "cache_creation_input_tokens")]
-    cache_creation: u64,
+    cache_creation: Tokens,
     #[serde(rename = "cache_read_input_tokens")]
     cache_read: Tokens,
     #[serde(rename = "output_tokens")]
@@ -74,10 +77,12 @@ pub(super) struct WireUsage {
 
 impl From<Usage> for WireUsage {
     fn from(usage: Usage) -> Self {
+        // Elsewhere the two may overlap; the sum of the three parts must be the prompt.
+        let fresh = usage.prompt.0.saturating_sub(usage.cached.0);
+        let written = usage.cache_write.0.min(fresh);
         Self {
-            input: usage.prompt.0.saturating_sub(usage.cached.0),
-            // Only Anthropic's own cache is written to at a price.
-            cache_creation: 0,
+            input: fresh - written,
+            cache_creation: Tokens(written),
             cache_read: usage.cached,
             output: usage.answer,
         }

@@ -1,7 +1,9 @@
 //! Tokens as chat completions count them.
 //!
 //! Providers differ in what `completion_tokens` holds: xAI leaves reasoning out of it and shows that in
-//! `total_tokens`, so the sum decides. DeepSeek tells cached tokens by a name of its own.
+//! `total_tokens`, so the sum decides. DeepSeek tells cached tokens by a name of its own. Tokens written to a cache,
+//! of sounds and of images are told by OpenAI and by OpenRouter (its "usage accounting" page, 2026-11-21), and by
+//! few others.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +25,14 @@ pub(super) struct ReadUsage {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct PromptDetails {
-    cached_tokens: Loose<u64>,
+    #[serde(rename = "cached_tokens")]
+    cached: Loose<u64>,
+    #[serde(rename = "cache_write_tokens")]
+    cache_write: Loose<u64>,
+    #[serde(rename = "audio_tokens")]
+    audio: Loose<u64>,
+    #[serde(rename = "image_tokens")]
+    image: Loose<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -42,8 +51,11 @@ impl ReadUsage {
         }
         let prompt = prompt.unwrap_or_default();
         let completion = completion.unwrap_or_default();
-        let details = self.prompt_tokens_details.0.unwrap_or_default();
-        let cached = details.cached_tokens.0.or(self.prompt_cache_hit_tokens.0);
+        let prompt_details = self.prompt_tokens_details.0.unwrap_or_default();
+        let cached = prompt_details.cached.0.or(self.prompt_cache_hit_tokens.0);
+        let part = |count: Option<u64>| Tokens(count.unwrap_or_default().min(prompt));
+        let cached = part(cached);
+        let fresh = Tokens(prompt - cached.0);
         let details = self.completion_tokens_details.0.unwrap_or_default();
         let reasoning = details.reasoning_tokens.0.unwrap_or_default();
         let with_reasoning = completion.saturating_add(reasoning);
@@ -51,7 +63,11 @@ impl ReadUsage {
         let answer = if is_apart { with_reasoning } else { completion };
         Some(Usage {
             prompt: Tokens(prompt),
-            cached: Tokens(cached.unwrap_or_default().min(prompt)),
+            cached,
+            // What was read was not written.
+            cache_write: part(prompt_details.cache_write.0).min(fresh),
+            audio: part(prompt_details.audio.0),
+            image: part(prompt_details.image.0),
             answer: Tokens(answer),
             reasoning: Tokens(reasoning.min(answer)),
         })
@@ -69,7 +85,14 @@ pub(super) struct WireUsage {
 
 #[derive(Serialize)]
 struct WirePromptDetails {
-    cached_tokens: Tokens,
+    #[serde(rename = "cached_tokens")]
+    cached: Tokens,
+    #[serde(rename = "cache_write_tokens", skip_serializing_if = "Tokens::is_none")]
+    cache_write: Tokens,
+    #[serde(rename = "audio_tokens", skip_serializing_if = "Tokens::is_none")]
+    audio: Tokens,
+    #[serde(rename = "image_tokens", skip_serializing_if = "Tokens::is_none")]
+    image: Tokens,
 }
 
 #[derive(Serialize)]
@@ -84,7 +107,10 @@ impl From<Usage> for WireUsage {
             completion_tokens: usage.answer,
             total_tokens: usage.prompt + usage.answer,
             prompt_tokens_details: WirePromptDetails {
-                cached_tokens: usage.cached,
+                cached: usage.cached,
+                cache_write: usage.cache_write,
+                audio: usage.audio,
+                image: usage.image,
             },
             completion_tokens_details: WireAnswerDetails {
                 reasoning_tokens: usage.reasoning,
