@@ -8,6 +8,7 @@ mod suite {
     mod check;
     mod config;
     mod constraints;
+    mod cost;
     mod decide;
     mod dialects;
     mod documents;

@@ -18,13 +18,6 @@ use crate::units::{Tokens, UnixMillis};
 
 pub use asked::{LIMITS_HEADER, shortened};
 
-/// Bytes of UTF-8 to one token of English, as providers' own rules of thumb have it. Other scripts and code
-/// take fewer bytes a token, so their estimate is low; the provider's own refusal then sends the request on.
-const BYTES_PER_TOKEN: u64 = 4;
-/// What the markers around a message cost.
-const TOKENS_PER_MESSAGE: u64 = 4;
-/// A mid-sized image on the large providers; they differ by a factor of three.
-const TOKENS_PER_IMAGE: u64 = 800;
 /// Tags beyond this are ignored: they come from the caller and go into the record.
 const TAGS_MAX: usize = 32;
 const TAG_BYTES_MAX: usize = 128;
@@ -97,8 +90,14 @@ pub struct Traits {
     /// When the request came, for rules on the time.
     pub at: UnixMillis,
     pub messages: u32,
-    /// Estimated from the prompt's size.
+    /// Estimated from the text, images and sounds of the prompt, for no model in particular.
     pub prompt_tokens: Tokens,
+    /// Those of `prompt_tokens` that stand for images.
+    #[serde(skip_serializing_if = "Tokens::is_none")]
+    pub image_tokens: Tokens,
+    /// Those of `prompt_tokens` that stand for sounds.
+    #[serde(skip_serializing_if = "Tokens::is_none")]
+    pub audio_tokens: Tokens,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_tokens_max: Option<Tokens>,
     pub is_streaming: bool,
@@ -158,7 +157,9 @@ impl Traits {
             text_matches: caller.text_matches,
             at: caller.at,
             messages: outline.message_count,
-            prompt_tokens: estimate_prompt_tokens(outline),
+            prompt_tokens: outline.prompt_tokens(),
+            image_tokens: outline.image_tokens(),
+            audio_tokens: outline.audio_tokens,
             answer_tokens_max: outline.answer_tokens_max,
             is_streaming: outline.is_streaming,
             has_tools: outline.tool_count > 0,
@@ -172,6 +173,13 @@ impl Traits {
             is_sensitive: is_sensitive.then_some(true),
             tags,
         }
+    }
+
+    /// Those of `prompt_tokens` that stand for text.
+    #[must_use]
+    pub fn text_tokens(&self) -> Tokens {
+        let others = self.image_tokens + self.audio_tokens;
+        Tokens(self.prompt_tokens.0.saturating_sub(others.0))
     }
 
     /// What a rule's subject finds here.
@@ -209,14 +217,6 @@ impl Traits {
 
 fn text(value: Option<&String>) -> Fact<'_> {
     value.map_or(Fact::Unknown, |value| Fact::Text(value))
-}
-
-/// What the prompt will count, before any provider has counted it.
-fn estimate_prompt_tokens(outline: &Outline) -> Tokens {
-    let text = outline.text_bytes / BYTES_PER_TOKEN;
-    let markers = u64::from(outline.message_count) * TOKENS_PER_MESSAGE;
-    let images = u64::from(outline.image_count) * TOKENS_PER_IMAGE;
-    Tokens(text + markers + images)
 }
 
 /// Comma-separated, trimmed, bounded.

@@ -236,6 +236,7 @@ fn tell_request(arguments: &Arguments, body: &[u8], folder: &Folder) -> Result<T
         id: String::new(),
         client: dialect,
         body: Vec::new(),
+        prefix: outline.prefix.clone(),
         routing: request.routing(&first)?,
         fallbacks: fallbacks.collect::<Result<_, _>>()?,
         is_explained: true,

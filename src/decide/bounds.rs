@@ -2,7 +2,7 @@
 //! it back.
 //!
 //! A bound on what is not known is not met: a limit that a guess can pass is none. The expected cost is the one
-//! exception, because a target without a price has an assumed one (`signals.rs`).
+//! exception, because a target without a price has an assumed one (`cost.rs`).
 
 use super::rules::{is_among, meets};
 use super::signals::Signals;

@@ -4,7 +4,7 @@
 //! arguments give the same plan, bit for bit, on every platform: logarithms and exponentials are `libm`'s, and
 //! draws are hashes of the seed.
 //!
-//! Three steps, a file each: `rules` drops, `signals` measures, and this file orders. The order is one line,
+//! Three steps, a file each: `rules` drops, `signals` (with `cost`) measures, and this file orders. The order is one line,
 //! `key = score / temperature + gumbel(hash(seed, target))`, sorted descending: a weighted random choice without
 //! replacement, whose first place falls to each candidate with its softmax share. With a seed that is a hash of
 //! the session it is weighted rendezvous hashing, so sessions stay, with no state anywhere.
@@ -12,6 +12,7 @@
 //! Not here: presets, canaries and flags. They are values of a route's plain fields, never branches beside this.
 
 mod bounds;
+mod cost;
 mod rules;
 mod seed;
 mod signals;
@@ -22,6 +23,7 @@ use crate::classify::Traits;
 use crate::config::{Constraints, Route};
 use crate::health::{Admission, View};
 
+pub use cost::{prompt_tokens, warm_tokens};
 pub use rules::{Exclusion, Settings, redirect};
 pub use seed::{Seed, SeedSource};
 pub use signals::{Contributions, Ring, Signals};
@@ -96,7 +98,7 @@ pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
             model: target.model.clone(),
             score: signals.score(settings.prefer),
             share: 0.0,
-            excluded: rules::exclusion(target, traits, &settings.limits, &fired, &signals),
+            excluded: rules::exclusion(target, traits, &view, &settings.limits, &fired, &signals),
             beyond: beyond.map(str::to_owned).collect(),
             signals,
             health: view,

@@ -5,11 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{beyond, beyond_limits, is_named};
+use super::cost;
 use super::signals::Signals;
 use crate::classify::Traits;
 use crate::config::{
     Constraints, Deadlines, Limits, Prefer, Require, Route, Rule, Sort, Subject, Target,
 };
+use crate::health::View;
 use crate::providers::Ability;
 
 /// Why a target is not a candidate for this request.
@@ -142,11 +144,12 @@ pub fn redirect<'a>(traits: &Traits, route: &'a Route) -> Option<&'a str> {
 pub(super) fn exclusion(
     target: &Target,
     traits: &Traits,
+    view: &View,
     limits: &Limits,
     fired: &[Fired<'_>],
     signals: &Signals,
 ) -> Option<Exclusion> {
-    if let Some(lack) = lack(target, traits) {
+    if let Some(lack) = lack(target, traits, view) {
         return Some(lack);
     }
     if let Some(fired) = fired.iter().find(|fired| drops(fired.rule, target)) {
@@ -170,7 +173,7 @@ pub(super) fn exclusion(
 }
 
 /// What the request needs and the target has not.
-fn lack(target: &Target, traits: &Traits) -> Option<Exclusion> {
+fn lack(target: &Target, traits: &Traits, view: &View) -> Option<Exclusion> {
     let lacks = |needed: bool, ability| needed && !target.terms.may(ability);
     if lacks(traits.has_tools, Ability::Tools) {
         return Some(Exclusion::LacksTools);
@@ -182,7 +185,7 @@ fn lack(target: &Target, traits: &Traits) -> Option<Exclusion> {
         return Some(Exclusion::LacksJsonSchema);
     }
     let context = target.terms.context;
-    if context.is_some_and(|context| traits.prompt_tokens > context) {
+    if context.is_some_and(|context| cost::is_surely_longer(traits, view, context)) {
         return Some(Exclusion::LacksContext);
     }
     let field = traits.unportable.as_ref()?;

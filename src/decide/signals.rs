@@ -12,14 +12,12 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::cost;
 use crate::classify::Traits;
 use crate::config::{Prefer, Quality, Route, Target};
 use crate::health::View;
-use crate::providers::Price;
-use crate::units::{MicroUsd, Tokens};
+use crate::units::MicroUsd;
 
-/// What a model without a listed price is taken to cost: a mid-sized model's price in 2026.
-const PRICE_ASSUMED: Price = Price::flat(1.0, 4.0);
 /// A free target costs this: its logarithm must be finite. A thousandth of a millionth of a dollar.
 const COST_MIN: f64 = 1e-3;
 /// What a target without a stated quality is taken for.
@@ -76,7 +74,7 @@ impl Signals {
     pub fn of(target: &Target, traits: &Traits, view: &View, ring: &Ring<'_>) -> Self {
         Self {
             weight: target.weight,
-            cost: expected_cost(target, traits, view),
+            cost: cost::expected(target, traits, view),
             ttft_seconds: view.ttft_seconds,
             seconds_per_token: view.seconds_per_token,
             quality: quality_for(&target.quality, traits.topic.as_deref()),
@@ -129,16 +127,6 @@ impl Serialize for Contributions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0)
     }
-}
-
-/// Prompt tokens as estimated, answer tokens as this target's recent answers had, up to the client's limit.
-fn expected_cost(target: &Target, traits: &Traits, view: &View) -> MicroUsd {
-    let price = target.terms.price.unwrap_or(PRICE_ASSUMED);
-    let limit = traits
-        .answer_tokens_max
-        .map_or(f64::INFINITY, Tokens::as_f64);
-    let answer = MicroUsd(view.answer_tokens.min(limit) * price.output);
-    MicroUsd(traits.prompt_tokens.as_f64() * price.input) + answer
 }
 
 fn quality_for(quality: &Quality, topic: Option<&str>) -> f64 {

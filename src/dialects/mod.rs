@@ -16,9 +16,11 @@
 
 mod anthropic;
 mod client_error;
+mod estimate;
 mod fault;
 mod openai_chat;
 mod outline;
+mod prefix;
 mod read;
 mod splice;
 mod stream;
@@ -28,7 +30,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use client_error::{ClientError, encode_error, encode_error_event};
+pub use estimate::{CLASSES, CONTEXTS, TextSize, features};
 pub use outline::{Asked, CONSTRAINT_BYTES_MAX, Ours, Outline};
+pub use prefix::{Boundary, CACHED_TOKENS_MIN, Prefix};
 pub use stream::{StreamDecoder, StreamEncoder, StreamFault, encode_end};
 
 use crate::chat::{Answer, AttemptFailure, Message, Part, ProviderError, Request, RequestError};

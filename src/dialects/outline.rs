@@ -13,9 +13,22 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de::DeserializeSeed};
 
+use super::estimate::TextSize;
+use super::prefix::Prefix;
 use super::read::{self, Object, Raw, Text};
 use crate::chat::RequestError;
 use crate::units::Tokens;
+
+/// What the markers around a message cost.
+const TOKENS_PER_MESSAGE: u64 = 4;
+/// A mid-sized image on the large providers; they differ by a factor of three.
+const TOKENS_PER_IMAGE: u64 = 800;
+/// A user's audio, at OpenAI: one token for 100 ms (<https://developers.openai.com/api/docs/guides/realtime-costs>).
+const AUDIO_TOKENS_PER_SECOND: u64 = 10;
+/// 16 bits at 24 kHz, one channel: what OpenAI's audio models take and make.
+const WAV_BYTES_PER_SECOND: u64 = 48_000;
+/// 64 kbit/s, usual for speech.
+const COMPRESSED_BYTES_PER_SECOND: u64 = 8_000;
 
 /// The facts about a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,9 +42,13 @@ pub struct Outline {
     /// The client asked for usage at the end of the stream. Always so where the dialect always tells it.
     pub wants_stream_usage: bool,
     pub message_count: u32,
-    /// Bytes of text that the model will read: messages, tool arguments and results, tool definitions.
-    pub text_bytes: u64,
+    /// The text that the model will read: messages, tool arguments and results, tool definitions.
+    pub text: TextSize,
     pub image_count: u32,
+    /// Of all sounds in the prompt, estimated from their bytes.
+    pub audio_tokens: Tokens,
+    /// The beginnings that a provider's cache may hold.
+    pub prefix: Prefix,
     pub tool_count: u32,
     pub wants_json_schema: bool,
     pub wants_json_object: bool,
@@ -80,6 +97,41 @@ const NAME_BYTES_MAX: usize = 512;
 const DROPPED_CHARS_MAX: usize = 64;
 
 impl Outline {
+    /// What the prompt will count, before any provider has counted it.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> Tokens {
+        Tokens(self.prompt_millitokens().div_ceil(1_000))
+    }
+
+    /// The same in thousandths, so that parts of a prompt add up whatever their order.
+    pub(super) fn prompt_millitokens(&self) -> u64 {
+        let markers = Tokens(u64::from(self.message_count) * TOKENS_PER_MESSAGE);
+        let others = markers + self.image_tokens() + self.audio_tokens;
+        self.text
+            .millitokens
+            .saturating_add(others.0.saturating_mul(1_000))
+    }
+
+    /// Those of them that stand for images.
+    #[must_use]
+    pub fn image_tokens(&self) -> Tokens {
+        Tokens(u64::from(self.image_count) * TOKENS_PER_IMAGE)
+    }
+
+    /// Counts a sound of this many characters of base64.
+    pub(super) fn audio(&mut self, base64_length: usize, is_compressed: bool) {
+        let bytes = base64_length as u64 / 4 * 3;
+        let per_second = if is_compressed {
+            COMPRESSED_BYTES_PER_SECOND
+        } else {
+            WAV_BYTES_PER_SECOND
+        };
+        let tokens = bytes
+            .saturating_mul(AUDIO_TOKENS_PER_SECOND)
+            .div_ceil(per_second);
+        self.audio_tokens = self.audio_tokens + Tokens(tokens);
+    }
+
     pub(super) fn unportable(&mut self, field: fmt::Arguments) {
         if self.has_unportable.is_none() {
             self.has_unportable = Some(field.to_string());

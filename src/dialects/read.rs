@@ -210,40 +210,13 @@ pub(super) fn each<'a>(
     }
 }
 
-/// How many bytes a JSON string has once its escapes are read. Reads it without a copy.
-pub(super) fn text_bytes(raw: Raw) -> u64 {
+/// What stands between the quotes of a JSON string; nothing, where it is none.
+pub(super) fn inside(raw: Raw<'_>) -> &[u8] {
     let bytes = raw.get().as_bytes();
-    let inner = bytes
+    bytes
         .strip_prefix(b"\"")
         .and_then(|rest| rest.strip_suffix(b"\""))
-        .unwrap_or_default();
-    let mut count = 0;
-    let mut rest = inner;
-    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
-        let (plain, escape) = rest.split_at(at);
-        let (escaped, length) = match escape {
-            [_, b'u', a, b, c, d, ..] => (unicode_bytes([*a, *b, *c, *d]), 6),
-            _ => (1, 2),
-        };
-        count += plain.len() + escaped;
-        rest = escape.get(length..).unwrap_or_default();
-    }
-    (count + rest.len()) as u64
-}
-
-/// The UTF-8 length of `\uXXXX`. A pair of surrogates takes four bytes, counted at the first of them.
-fn unicode_bytes(digits: [u8; 4]) -> usize {
-    let code = std::str::from_utf8(&digits)
-        .ok()
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .unwrap_or_default();
-    match code {
-        0..0x80 => 1,
-        0x80..0x800 => 2,
-        0xD800..0xDC00 => 4,
-        0xDC00..0xE000 => 0,
-        _ => 3,
-    }
+        .unwrap_or_default()
 }
 
 /// What a client's body that does not parse is told. `error` holds no content in its syntax messages.
@@ -268,29 +241,4 @@ pub(super) fn utf8(body: &[u8]) -> Result<&str, RequestError> {
             column: lines.next_back().map_or(0, <[u8]>::len) + 1,
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_texts_length_is_counted_through_every_spelling(text: String) {
-            let plain = serde_json::to_string(&text).unwrap();
-            let units: Vec<String> = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
-            for json in [plain, format!("\"{}\"", units.join(""))] {
-                let raw: Raw = serde_json::from_str(&json).unwrap();
-                prop_assert_eq!(text_bytes(raw), text.len() as u64, "{}", json);
-            }
-        }
-    }
-
-    #[test]
-    fn short_escapes_are_one_byte() {
-        let raw: Raw = serde_json::from_str(r#""\n\\\"\/\t\u0000""#).unwrap();
-        assert_eq!(text_bytes(raw), 6);
-    }
 }

@@ -206,6 +206,7 @@ impl Edge {
         Ok(Order {
             id: id.to_owned(),
             client: dialect,
+            prefix: outline.prefix.clone(),
             body,
             routing,
             fallbacks,

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use crate::chat::{Answer, AttemptFailure, Event, FinishReason, ProviderError, Usage};
 use crate::config::{Route, Target};
-use crate::dialects::{Dialect, StreamDecoder, StreamFault, parse_answer, parse_error};
+use crate::dialects::{Dialect, StreamDecoder, StreamFault, TextSize, parse_answer, parse_error};
 use crate::journal::{AttemptRecord, CountedUsage};
 use crate::sse;
-use crate::units::{MicroUsd, Millis, Tokens, UnixMillis};
+use crate::units::{MicroUsd, Millis, UnixMillis};
 
 use super::ProviderHead;
 use super::call::retry_after;
+use super::expected::Expectation;
 
 /// The largest unstreamed answer. A long answer is some hundred kilobytes; inline images reach megabytes.
 pub(super) const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -22,8 +23,6 @@ pub(super) const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 /// What a stream may send before its first good token.
 const PRELUDE_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of answer text to one token, where the provider reports no usage.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// A failure, with the provider's own words for the caller.
 pub(super) type Failed = (AttemptFailure, ProviderError);
@@ -55,11 +54,11 @@ pub(super) struct Attempt {
     finished_at: Option<UnixMillis>,
     retry_after: Option<Millis>,
     usage: Option<Usage>,
-    answer_bytes: u64,
+    /// What the model has said, for when the provider does not count it.
+    answer: TextSize,
     bytes: u64,
     garbled: u32,
-    /// The prompt as estimated, for when the provider does not count it.
-    prompt_estimate: Tokens,
+    pub expected: Expectation,
 }
 
 #[derive(Debug)]
@@ -121,7 +120,7 @@ impl Attempt {
         place: usize,
         secret: Option<String>,
         is_streaming: bool,
-        prompt_estimate: Tokens,
+        expected: Expectation,
         now: UnixMillis,
     ) -> Option<Self> {
         Some(Self {
@@ -144,10 +143,10 @@ impl Attempt {
             finished_at: None,
             retry_after: None,
             usage: None,
-            answer_bytes: 0,
+            answer: TextSize::default(),
             bytes: 0,
             garbled: 0,
-            prompt_estimate,
+            expected,
         })
     }
 
@@ -322,12 +321,11 @@ impl Attempt {
         self.first_token_at = Some(now);
         self.finish = answer.finish;
         self.usage = answer.usage;
-        self.answer_bytes = count_bytes(&[&answer.text, &answer.reasoning])
-            + answer
-                .calls
-                .iter()
-                .map(|call| count_bytes(&[&call.arguments]))
-                .sum::<u64>();
+        self.answer.push(&answer.text);
+        self.answer.push(&answer.reasoning);
+        for call in &answer.calls {
+            self.answer.push(&call.arguments);
+        }
         Ok(Ended::Whole {
             answer: Box::new(answer),
             body,
@@ -365,9 +363,7 @@ impl Attempt {
             match event {
                 Event::Text(piece)
                 | Event::Reasoning(piece)
-                | Event::CallArguments { piece, .. } => {
-                    self.answer_bytes += count_bytes(&[piece]);
-                }
+                | Event::CallArguments { piece, .. } => self.answer.push(piece),
                 Event::Finish(reason) => {
                     self.finish = Some(*reason);
                     self.finished_at.get_or_insert(now);
@@ -395,8 +391,8 @@ impl Attempt {
         self.first_token_at?;
         Some(CountedUsage {
             tokens: Usage {
-                prompt: self.prompt_estimate,
-                answer: Tokens(self.answer_bytes.div_ceil(BYTES_PER_TOKEN)),
+                prompt: self.expected.prompt,
+                answer: self.answer.tokens(),
                 ..Usage::default()
             },
             is_estimated: true,
@@ -477,11 +473,6 @@ fn decode(
         heard.raw.extend_from_slice(&block);
     }
     Ok(())
-}
-
-fn count_bytes(texts: &[&String]) -> u64 {
-    let sum = texts.iter().map(|text| text.len()).sum::<usize>();
-    u64::try_from(sum).unwrap_or(u64::MAX)
 }
 
 fn plain(failure: AttemptFailure) -> Failed {

@@ -142,7 +142,7 @@ impl Exchange {
     /// Turns to the route of the client's next name, with what is known of its targets by now.
     fn fall_back(&mut self, health: &Health, now: UnixMillis) {
         let next = self.order.fallbacks.remove(0);
-        let plan = std::mem::replace(&mut self.plan, next.plan(health, now));
+        let plan = std::mem::replace(&mut self.plan, next.plan(&self.order.prefix, health, now));
         let routing = std::mem::replace(&mut self.order.routing, next);
         self.passed.push(routing.explanation(&plan));
         self.taken = 0;
@@ -177,7 +177,7 @@ impl Exchange {
             place,
             secret.clone(),
             is_streaming,
-            traits.prompt_tokens,
+            self.expect(place),
             now,
         );
         let Some(mut attempt) = attempt else {

@@ -15,6 +15,7 @@ mod attempt;
 mod call;
 mod client;
 mod deadlines;
+mod expected;
 mod failover;
 mod order;
 mod report;
@@ -123,7 +124,7 @@ pub struct Exchange {
 impl Exchange {
     /// Decides, and sends the first attempt or the reason why there is none.
     pub fn begin(order: Order, health: &mut Health, now: UnixMillis) -> (Self, Vec<Output>) {
-        let plan = order.routing.plan(health, now);
+        let plan = order.routing.plan(&order.prefix, health, now);
         let client = Client::new(order.client, order.routing.traits.is_streaming, now);
         let mut exchange = Self {
             order,
@@ -373,27 +374,33 @@ impl Exchange {
     }
 
     fn succeed(&mut self, attempt: usize, health: &mut Health, now: UnixMillis) {
-        let Some(running) = self.attempts.get_mut(attempt) else {
+        if let Some(running) = self.attempts.get_mut(attempt) {
+            running.result = Some(Ok(()));
+            running.ended_at = Some(now);
+        }
+        let Some(running) = self.attempts.get(attempt) else {
             return;
         };
-        running.result = Some(Ok(()));
-        running.ended_at = Some(now);
         let Some(target) = running.target() else {
             return;
         };
         // Unstreamed, the first token's time is hidden in the whole, and says nothing about a stream's.
         let first_token_at = running.first_token_at.filter(|_| running.is_streaming);
-        let usage = running.usage().unwrap_or(crate::journal::CountedUsage {
-            tokens: crate::chat::Usage::default(),
-            is_estimated: true,
-        });
+        let usage = running.usage();
         let observation = Observation::Succeeded {
             ttft: first_token_at.map(|at| at.since(running.sent_at)),
             streaming: first_token_at.map(|at| now.since(at)),
-            prompt: usage.tokens.prompt,
-            answer: usage.tokens.answer,
+            answer: usage.map(|usage| usage.tokens.answer).unwrap_or_default(),
+            counted: usage
+                .filter(|usage| !usage.is_estimated)
+                .map(|usage| (running.expected.lesson, usage.tokens)),
         };
-        health.observe(&target.health_key(), &observation, now);
+        let key = target.health_key();
+        health.observe(&key, &observation, now);
+        if order::is_cached(&self.order.prefix, target) {
+            let scope = self.order.routing.scope();
+            health.remember(&key, scope, &self.order.prefix, now);
+        }
     }
 
     fn abandon(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {

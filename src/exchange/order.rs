@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::classify::Traits;
 use crate::config::{Route, Target};
 use crate::decide::{Candidate, Plan, Seed, plan};
-use crate::dialects::Dialect;
+use crate::dialects::{Dialect, Prefix};
 use crate::health::{Health, View};
 use crate::journal::{ConfigRevisions, Decision, Explanation};
 use crate::units::UnixMillis;
@@ -17,6 +17,8 @@ pub struct Order {
     pub client: Dialect,
     /// The request as the client sent it.
     pub body: Vec<u8>,
+    /// The beginnings of the prompt. Beside the traits, because no record may hold them.
+    pub prefix: Prefix,
     /// For the name that the client asked for.
     pub routing: Routing,
     /// For each further name of the client's `models`, in its order: what is tried once no target of those before is
@@ -41,8 +43,10 @@ impl Order {
     /// What an exchange that begins now would decide. Sends nothing, and changes nothing.
     #[must_use]
     pub fn explain(&self, health: &Health, now: UnixMillis) -> Explanation {
-        let explain =
-            |routing: &Routing| routing.explanation(&routing.plan(health, now)).explained();
+        let explain = |routing: &Routing| {
+            let plan = routing.plan(&self.prefix, health, now);
+            routing.explanation(&plan).explained()
+        };
         Explanation {
             fallbacks: self.fallbacks.iter().map(explain).collect(),
             ..explain(&self.routing)
@@ -51,10 +55,23 @@ impl Order {
 }
 
 impl Routing {
-    pub(super) fn plan(&self, health: &Health, now: UnixMillis) -> Plan {
-        let view = |target: &Target| health.view(&target.health_key(), now);
+    pub(super) fn plan(&self, prefix: &Prefix, health: &Health, now: UnixMillis) -> Plan {
+        let view = |target: &Target| {
+            let key = target.health_key();
+            let mut view = health.view(&key, now);
+            if is_cached(prefix, target) {
+                view.warm_tokens = health.warm_tokens(&key, self.scope(), prefix, now);
+            }
+            view
+        };
         let views: Vec<View> = self.route.targets.iter().map(view).collect();
         plan(&self.traits, &self.route, &views, self.seed.value)
+    }
+
+    /// Whose prompts are compared with each other: those of one team, or of one key that has none.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        self.traits.team.as_ref().unwrap_or(&self.traits.key)
     }
 
     pub(super) fn explanation(&self, plan: &Plan) -> Explanation<Candidate> {
@@ -66,4 +83,9 @@ impl Routing {
             Decision::of(plan, self.seed),
         )
     }
+}
+
+/// Whether the target's provider caches prompts such as this one, and asks less for them then.
+pub(super) fn is_cached(prefix: &Prefix, target: &Target) -> bool {
+    target.terms.has_prompt_cache() && prefix.is_cached_by(target.provider.dialect)
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::learned::{Expected, LEARNED_HALF_LIFE, Learned};
+use crate::chat::Usage;
 use crate::units::{Millis, Tokens, UnixMillis};
 
 /// After this time an observation counts half. DESIGN section 4 gives 30 s.
@@ -30,6 +32,9 @@ pub struct Digest {
     pub ln_ttft_seconds: LogMean,
     pub ln_seconds_per_token: LogMean,
     pub ln_answer_tokens: LogMean,
+    /// Fades more slowly than the rest.
+    #[serde(default)]
+    pub learned: Learned,
 }
 
 /// A weighted sum of logarithms and the sum of its weights.
@@ -40,17 +45,17 @@ pub struct LogMean {
 }
 
 impl LogMean {
-    fn add(&mut self, quantity: f64) {
+    pub(super) fn add(&mut self, quantity: f64) {
         self.sum += libm::log(quantity.max(FLOOR));
         self.weight += 1.0;
     }
 
-    fn scale(&mut self, factor: f64) {
+    pub(super) fn scale(&mut self, factor: f64) {
         self.sum *= factor;
         self.weight *= factor;
     }
 
-    fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         self.sum += other.sum;
         self.weight += other.weight;
     }
@@ -69,14 +74,16 @@ impl Digest {
         if now <= self.at {
             return self;
         }
-        let half_lives = now.since(self.at).as_seconds() / HALF_LIFE.as_seconds();
-        let factor = libm::exp2(-half_lives);
+        let wait = now.since(self.at).as_seconds();
+        let fading = |half_life: Millis| libm::exp2(-wait / half_life.as_seconds());
+        let factor = fading(HALF_LIFE);
         self.attempts *= factor;
         self.successes *= factor;
         self.rate_limited *= factor;
         self.ln_ttft_seconds.scale(factor);
         self.ln_seconds_per_token.scale(factor);
         self.ln_answer_tokens.scale(factor);
+        self.learned.scale(fading(LEARNED_HALF_LIFE));
         self.at = now;
         self
     }
@@ -92,6 +99,7 @@ impl Digest {
         sum.ln_ttft_seconds.merge(other.ln_ttft_seconds);
         sum.ln_seconds_per_token.merge(other.ln_seconds_per_token);
         sum.ln_answer_tokens.merge(other.ln_answer_tokens);
+        sum.learned.merge(other.learned);
         sum
     }
 
@@ -116,6 +124,12 @@ impl Digest {
             let per_token = streaming.as_seconds() / (answer.as_f64() - 1.0);
             self.ln_seconds_per_token.add(per_token);
         }
+    }
+
+    /// The provider counted the tokens of an answer.
+    pub fn counted(&mut self, expected: Expected, usage: &Usage, now: UnixMillis) {
+        *self = self.decayed(now);
+        self.learned.observe(expected, usage);
     }
 
     pub fn failed(&mut self, is_rate_limit: bool, now: UnixMillis) {

@@ -8,20 +8,30 @@
 //! isolates report never matters. Means are kept as sums of logarithms: times to first token are spread over orders
 //! of magnitude, and a geometric mean is not moved by one slow answer.
 //!
+//! What answers teach about cost (`learned`) fades slowly and merges the same way. What prompts a target has seen
+//! (`warm`) is an isolate's own memory and never merged: another isolate's conversations are not asked here.
+//!
 //! Not here: what an ejection does to a plan (`decide/`).
 
 mod digest;
+mod learned;
 mod standing;
+mod warm;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::AttemptFailure;
+use crate::chat::{AttemptFailure, Usage};
+use crate::dialects::Prefix;
 use crate::units::{Millis, Tokens, UnixMillis};
 
 pub use digest::Digest;
+pub use learned::{CACHE_HITS_PRIOR, Expected, LEARNED_HALF_LIFE, Learned, PROMPT_FACTOR_MAX};
 pub use standing::{Admission, Standing};
+pub use warm::{CACHE_LIFETIME, WARM_MAX};
+
+use warm::Warm;
 
 /// Targets and keys kept in one isolate. A team has tens; a caller who invents models must not fill the memory.
 const ENTRIES_MAX: usize = 4_096;
@@ -36,6 +46,7 @@ pub struct Health {
     targets: BTreeMap<String, Standing>,
     /// Keys of pools that rest, and until when; by the secret's name.
     keys: BTreeMap<String, UnixMillis>,
+    warm: Warm,
 }
 
 /// What an attempt showed.
@@ -47,8 +58,9 @@ pub enum Observation {
         ttft: Option<Millis>,
         /// From the first good token to the end.
         streaming: Option<Millis>,
-        prompt: Tokens,
         answer: Tokens,
+        /// What was expected of the prompt and what the provider counted, if it did.
+        counted: Option<(Expected, Usage)>,
     },
     Failed(AttemptFailure),
 }
@@ -65,7 +77,33 @@ pub struct View {
     /// Answers that said it was rate limited, decayed.
     #[serde(default)]
     pub rate_limited: f64,
+    /// What it counts for each prompt token of our estimate, from 1/4 to 4.
+    #[serde(default = "one")]
+    pub prompt_factor: f64,
+    /// What it counts for them at the least, by what was seen.
+    #[serde(default = "one")]
+    pub prompt_factor_min: f64,
+    /// The share of its answers that is reasoning.
+    #[serde(default)]
+    pub reasoning: f64,
+    /// How much of this prompt's beginning it has seen lately, as estimated.
+    #[serde(default)]
+    pub warm_tokens: Tokens,
+    /// The share of such tokens that its cache then has.
+    #[serde(default = "cache_hits_prior")]
+    pub cache_hits: f64,
+    /// The share of other prompt tokens that is written to its cache.
+    #[serde(default)]
+    pub cache_written: f64,
     pub admission: Admission,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn cache_hits_prior() -> f64 {
+    CACHE_HITS_PRIOR
 }
 
 impl Default for View {
@@ -91,6 +129,23 @@ impl Health {
         if let Some(standing) = self.targets.get_mut(target) {
             standing.observe(observation, now);
         }
+    }
+
+    /// How much of a prompt's beginning the target has seen within a cache's lifetime, from callers of this scope.
+    #[must_use]
+    pub fn warm_tokens(
+        &self,
+        target: &str,
+        scope: &str,
+        prefix: &Prefix,
+        now: UnixMillis,
+    ) -> Tokens {
+        self.warm.tokens(target, scope, prefix, now)
+    }
+
+    /// Notes that the target has answered this prompt.
+    pub fn remember(&mut self, target: &str, scope: &str, prefix: &Prefix, now: UnixMillis) {
+        self.warm.remember(target, scope, prefix, now);
     }
 
     /// Notes that a key of a pool was refused or limited.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::Digest;
 use super::{Observation, View};
 use crate::chat::AttemptFailure;
-use crate::units::{Millis, UnixMillis};
+use crate::units::{Millis, Tokens, UnixMillis};
 
 /// Failures in a row that eject.
 const FAILURES_IN_ROW: u32 = 3;
@@ -71,9 +71,12 @@ impl Standing {
                 ttft,
                 streaming,
                 answer,
-                ..
+                counted,
             } => {
                 self.digest.succeeded(*ttft, *streaming, *answer, now);
+                if let Some((expected, usage)) = counted {
+                    self.digest.counted(*expected, usage, now);
+                }
                 self.succeeded();
             }
             Observation::Failed(failure) if failure.is_targets_fault() => self.failed(failure, now),
@@ -90,6 +93,12 @@ impl Standing {
             seconds_per_token: digest.seconds_per_token(),
             answer_tokens: digest.answer_tokens(),
             rate_limited: digest.rate_limited,
+            prompt_factor: digest.learned.prompt_factor(),
+            prompt_factor_min: digest.learned.prompt_factor_min(),
+            reasoning: digest.learned.reasoning(),
+            cache_hits: digest.learned.cache_hits(),
+            cache_written: digest.learned.cache_written(),
+            warm_tokens: Tokens(0),
             admission: self.admission(now),
         }
     }
@@ -171,14 +180,13 @@ fn rest(count: u32) -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Tokens;
 
     const FAILED: Observation = Observation::Failed(AttemptFailure::Unreachable);
     const SUCCEEDED: Observation = Observation::Succeeded {
         ttft: Some(Millis(100)),
         streaming: Some(Millis(900)),
-        prompt: Tokens(10),
         answer: Tokens(10),
+        counted: None,
     };
 
     fn after(observations: &[(u64, Observation)]) -> Standing {

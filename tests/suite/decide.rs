@@ -22,6 +22,7 @@ fn view() -> impl Strategy<Value = View> {
         0.001..0.5,
         1.0..4_000.0,
         0.0..9.0,
+        cost_view(),
         admission,
     )
         .prop_map(
@@ -31,6 +32,7 @@ fn view() -> impl Strategy<Value = View> {
                 seconds_per_token,
                 answer_tokens,
                 rate_limited,
+                learned,
                 admission,
             )| View {
                 p_success,
@@ -39,8 +41,24 @@ fn view() -> impl Strategy<Value = View> {
                 answer_tokens,
                 rate_limited,
                 admission,
+                ..learned
             },
         )
+}
+
+/// What was learned about cost.
+fn cost_view() -> impl Strategy<Value = View> {
+    let share = || 0.0..1.0_f64;
+    (0.25..4.0, share(), 0_u64..3_000, share(), share()).prop_map(
+        |(prompt_factor, reasoning, warm, cache_hits, cache_written)| View {
+            prompt_factor,
+            reasoning,
+            warm_tokens: Tokens(warm),
+            cache_hits,
+            cache_written,
+            ..View::default()
+        },
+    )
 }
 
 /// One target's JSON fields, without its id.
@@ -349,7 +367,7 @@ fn every_exclusion_has_its_reason() {
     );
     let long = Some("the prompt is longer than its context".to_owned());
     assert_eq!(
-        excluded(&|traits| traits.prompt_tokens = Tokens(2_001)),
+        excluded(&|traits| traits.prompt_tokens = Tokens(4_500)),
         long
     );
     let carry = Some("its dialect cannot carry `n`".to_owned());

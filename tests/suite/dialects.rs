@@ -363,7 +363,7 @@ fn dump_outline(outline: &Outline) -> Value {
         "is_streaming": outline.is_streaming,
         "wants_stream_usage": outline.wants_stream_usage,
         "message_count": outline.message_count,
-        "text_bytes": outline.text_bytes,
+        "text_bytes": outline.text.bytes,
         "image_count": outline.image_count,
         "tool_count": outline.tool_count,
         "wants_json_schema": outline.wants_json_schema,
@@ -384,6 +384,9 @@ fn dump_outline(outline: &Outline) -> Value {
     }
     if !outline.ours.fallbacks.is_empty() {
         told["fallbacks"] = json!(outline.ours.fallbacks);
+    }
+    if outline.audio_tokens.0 > 0 {
+        told["audio_tokens"] = json!(outline.audio_tokens);
     }
     told
 }

@@ -119,6 +119,7 @@ fn run(script: &Script, cut: Option<usize>) -> Run {
         id: "wp-1".to_owned(),
         client: script.client,
         body: script.request.clone().into_bytes(),
+        prefix: outline.prefix.clone(),
         routing: routing("r", &script.route),
         fallbacks: script.fallbacks.iter().enumerate().map(fallback).collect(),
     };

@@ -1,8 +1,8 @@
 //! The laws of merging health.
 
 use proptest::prelude::*;
-use waypost::chat::AttemptFailure;
-use waypost::health::{Digest, Health, Observation};
+use waypost::chat::{AttemptFailure, Usage};
+use waypost::health::{Digest, Expected, Health, LEARNED_HALF_LIFE, Observation};
 use waypost::units::{Millis, Tokens, UnixMillis};
 
 /// A digest that observed a few attempts at random times.
@@ -20,12 +20,31 @@ fn digest() -> impl Strategy<Value = Digest> {
                     Tokens(tokens),
                     now,
                 );
+                digest.counted(expected(tokens), &usage(millis, tokens), now);
             } else {
                 digest.failed(tokens % 2 == 0, now);
             }
         }
         digest
     })
+}
+
+fn expected(tokens: u64) -> Expected {
+    Expected {
+        text: Some(Tokens(tokens)),
+        warm: Tokens(tokens / 2),
+    }
+}
+
+fn usage(prompt: u64, answer: u64) -> Usage {
+    Usage {
+        prompt: Tokens(prompt),
+        cached: Tokens(prompt / 3),
+        cache_write: Tokens(prompt / 5),
+        answer: Tokens(answer),
+        reasoning: Tokens(answer / 4),
+        ..Usage::default()
+    }
 }
 
 /// Addition of floating-point numbers is commutative to the bit, and associative to some of the last ones.
@@ -41,6 +60,14 @@ fn assert_near(a: &Digest, b: &Digest) -> Result<(), TestCaseError> {
             digest.ln_seconds_per_token.weight,
             digest.ln_answer_tokens.sum,
             digest.ln_answer_tokens.weight,
+            digest.learned.ln_prompt_factor.sum,
+            digest.learned.ln_prompt_factor.weight,
+            digest.learned.cache_hits.sum,
+            digest.learned.cache_hits.weight,
+            digest.learned.cache_written.sum,
+            digest.learned.cache_written.weight,
+            digest.learned.reasoning.sum,
+            digest.learned.reasoning.weight,
         ]
     };
     prop_assert_eq!(a.at, b.at);
@@ -93,7 +120,7 @@ proptest! {
     fn figures_stay_positive_and_finite(a in digest(), wait in 0_u64..10_000_000_000) {
         let a = a.decayed(a.at + Millis(wait));
         prop_assert!(a.p_success() > 0.0 && a.p_success() < 1.0);
-        for figure in [a.ttft_seconds(), a.seconds_per_token(), a.answer_tokens()] {
+        for figure in [a.ttft_seconds(), a.seconds_per_token(), a.answer_tokens(), a.learned.prompt_factor()] {
             prop_assert!(figure > 0.0 && figure.is_finite());
         }
     }
@@ -105,6 +132,15 @@ fn observation_counts_half_after_thirty_seconds() {
     digest.failed(true, UnixMillis(0));
     let later = digest.decayed(UnixMillis(30_000));
     assert_eq!((later.attempts, later.rate_limited), (0.5, 0.5));
+}
+
+#[test]
+fn what_was_learned_fades_more_slowly() {
+    let mut digest = Digest::default();
+    digest.counted(expected(100), &usage(200, 8), UnixMillis(0));
+    let learned = digest.decayed(UnixMillis(0) + LEARNED_HALF_LIFE).learned;
+    assert!((learned.ln_prompt_factor.weight - 0.5).abs() < 1e-12);
+    assert!((learned.reasoning.sum - 0.125).abs() < 1e-12);
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::super::Dialect;
 use super::super::outline::{Message, Outline, Reader, scan};
+use super::super::prefix::{Lane, Trail};
 use super::super::read::{self, Kind, Raw};
 use crate::chat::RequestError;
 
@@ -20,19 +22,23 @@ pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     // Every stream of this dialect tells usage.
     reader.outline.wants_stream_usage = true;
     let scanned = scan(body, &mut reader)?;
-    let outline = reader.outline.with(scanned)?;
+    let mut outline = reader.outline.with(scanned)?;
     if outline.answer_tokens_max.is_none() {
         return Err(read::missing(
             format_args!("max_tokens"),
             "it is the longest answer you accept, in tokens",
         ));
     }
+    outline.prefix = reader
+        .trail
+        .finish(Dialect::Anthropic, outline.prompt_millitokens());
     Ok(outline)
 }
 
 #[derive(Default)]
 struct MessagesReader {
     outline: Outline,
+    trail: Trail,
 }
 
 /// A content block, a tool, a tool choice, a format: things with a `type`.
@@ -49,6 +55,8 @@ struct Typed<'a> {
     input: Option<Raw<'a>>,
     #[serde(borrow)]
     content: Option<Raw<'a>>,
+    #[serde(borrow)]
+    cache_control: Option<Raw<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,6 +79,7 @@ impl<'a> Reader<'a> for MessagesReader {
             "model",
             "stream",
             "max_tokens",
+            "cache_control",
             "system",
             "tools",
             "tool_choice",
@@ -97,7 +106,11 @@ impl<'a> Reader<'a> for MessagesReader {
             }
             "stream" => self.outline.is_streaming = read::flag(raw, at)?,
             "max_tokens" => self.outline.answer_tokens_max = Some(read::tokens(raw, at)?),
-            "system" => self.blocks(raw, at)?,
+            "cache_control" => self.trail.mark(),
+            "system" => {
+                self.trail.begin(Lane::System);
+                self.blocks(raw, at)?;
+            }
             "tools" => self.tools(raw)?,
             "output_config" => self.output_config(raw)?,
             "metadata" => {
@@ -137,13 +150,19 @@ impl<'a> Reader<'a> for MessagesReader {
         if !matches!(&*role, "user" | "assistant" | "system") {
             return Err(read::invalid(at, "one of user, assistant, system"));
         }
+        let before = self.outline.prompt_millitokens();
         self.outline.message_count = self.outline.message_count.saturating_add(1);
         self.outline.last_role_is_assistant = role == "assistant";
         let at = format_args!("messages[{index}].content");
-        match message.content {
-            Some(content) => self.blocks(content, at),
-            None => Err(read::missing(at, "it holds what is said")),
-        }
+        let Some(content) = message.content else {
+            return Err(read::missing(at, "it holds what is said"));
+        };
+        self.trail.begin(Lane::Messages);
+        self.trail.feed(&role);
+        self.blocks(content, at)?;
+        let millitokens = self.outline.prompt_millitokens() - before;
+        self.trail.turn(role == "system", millitokens);
+        Ok(())
     }
 }
 
@@ -152,7 +171,10 @@ impl MessagesReader {
     fn blocks(&mut self, raw: Raw, at: fmt::Arguments) -> Result<(), RequestError> {
         match read::kind(raw) {
             Kind::Text => {
-                self.count_text(raw);
+                // The same as a block of text.
+                self.trail.feed("\"text\"");
+                self.trail.feed(raw.get());
+                self.outline.text.push_string(raw);
                 Ok(())
             }
             Kind::Array => read::each(raw, at, &mut |index, raw| {
@@ -170,9 +192,15 @@ impl MessagesReader {
                 "it says what the block is, for example `text`",
             ));
         };
+        self.trail.feed(kind.get());
+        self.mark(&block);
+        // All but `cache_control`, which clients move from turn to turn.
+        for piece in [block.text, block.source, block.input].iter().flatten() {
+            self.trail.feed(piece.get());
+        }
         match &*read::text(kind, format_args!("{at}.type"))? {
             "text" => match block.text {
-                Some(text) if read::kind(text) == Kind::Text => self.count_text(text),
+                Some(text) if read::kind(text) == Kind::Text => self.outline.text.push_string(text),
                 _ => return Err(read::invalid(format_args!("{at}.text"), "a string")),
             },
             "image" => {
@@ -188,21 +216,27 @@ impl MessagesReader {
                 }
             }
             "tool_use" => {
-                let input = block.input.map_or(0, |input| input.get().len());
-                self.outline.text_bytes += input as u64;
+                if let Some(input) = block.input {
+                    self.outline.text.push_json(input);
+                }
             }
             "tool_result" => {
                 if let Some(content) = block.content {
                     self.blocks(content, format_args!("{at}.content"))?;
                 }
             }
-            "thinking" | "redacted_thinking" => {}
-            _ => self.outline.unportable(at),
+            "thinking" | "redacted_thinking" => self.trail.feed(raw.get()),
+            _ => {
+                self.trail.feed(raw.get());
+                self.outline.unportable(at);
+            }
         }
         Ok(())
     }
 
     fn tools(&mut self, raw: Raw) -> Result<(), RequestError> {
+        self.trail.begin(Lane::Tools);
+        self.trail.feed(raw.get());
         read::each(raw, format_args!("tools"), &mut |index, raw| {
             let at = format_args!("tools[{index}]");
             let tool: Typed = read::object(raw, at, "an object with `name`")?;
@@ -210,13 +244,25 @@ impl MessagesReader {
             if tool.kind.is_some_and(|kind| kind.get() != "\"custom\"") {
                 self.outline.unportable(at);
             }
+            self.mark(&tool);
             self.outline.tool_count = self.outline.tool_count.saturating_add(1);
-            self.outline.text_bytes += raw.get().len() as u64;
+            self.outline.text.push_json(raw);
             Ok(())
         })
     }
 
+    fn mark(&mut self, part: &Typed) {
+        if part
+            .cache_control
+            .is_some_and(|control| read::kind(control) != Kind::Null)
+        {
+            self.trail.mark();
+        }
+    }
+
     fn output_config(&mut self, raw: Raw) -> Result<(), RequestError> {
+        self.trail.begin(Lane::Format);
+        self.trail.feed(raw.get());
         let config: OutputConfig = read::object(raw, format_args!("output_config"), "an object")?;
         let Some(format) = config.format else {
             return Ok(());
@@ -232,12 +278,5 @@ impl MessagesReader {
             self.outline.unportable(at);
         }
         Ok(())
-    }
-
-    fn count_text(&mut self, raw: Raw) {
-        self.outline.text_bytes = self
-            .outline
-            .text_bytes
-            .saturating_add(read::text_bytes(raw));
     }
 }

@@ -4,9 +4,12 @@
 //! and the translation cannot disagree. What is dropped instead is listed in `request.rs`.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::super::Dialect;
 use super::super::outline::{Message, Outline, Reader, scan};
-use super::super::read::{self, Kind, Raw};
+use super::super::prefix::{Lane, Trail};
+use super::super::read::{self, Kind, Object, Raw};
 use crate::chat::RequestError;
 
 /// OpenAI's own limit for `n`.
@@ -16,13 +19,17 @@ pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     let mut reader = ChatReader::default();
     reader.outline.choices = 1;
     let scanned = scan(body, &mut reader)?;
-    let outline = reader.outline.with(scanned)?;
+    let mut outline = reader.outline.with(scanned)?;
+    outline.prefix = reader
+        .trail
+        .finish(Dialect::OpenaiChat, outline.prompt_millitokens());
     Ok(outline)
 }
 
 #[derive(Default)]
 struct ChatReader {
     outline: Outline,
+    trail: Trail,
 }
 
 #[derive(Default, Deserialize)]
@@ -43,6 +50,17 @@ struct Typed<'a> {
     text: Option<Raw<'a>>,
     #[serde(borrow)]
     refusal: Option<Raw<'a>>,
+    #[serde(borrow)]
+    input_audio: Option<Raw<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct InputAudio<'a> {
+    #[serde(borrow)]
+    data: Option<Raw<'a>>,
+    #[serde(borrow)]
+    format: Option<Raw<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -143,6 +161,7 @@ impl<'a> Reader<'a> for ChatReader {
                 ));
             }
         }
+        let before = self.outline.prompt_millitokens();
         let outline = &mut self.outline;
         outline.message_count = outline.message_count.saturating_add(1);
         outline.last_role_is_assistant = role == "assistant";
@@ -159,9 +178,18 @@ impl<'a> Reader<'a> for ChatReader {
             ));
         }
         self.content(index, &role, message)?;
-        message
-            .tool_calls
-            .map_or(Ok(()), |calls| self.calls(index, calls))
+        if let Some(calls) = message.tool_calls {
+            self.calls(index, calls)?;
+        }
+        self.trail.begin(Lane::Messages);
+        self.trail.feed(&role);
+        for piece in [message.content, message.tool_calls, message.tool_call_id] {
+            self.trail.feed(piece.map_or("", RawValue::get));
+        }
+        let millitokens = self.outline.prompt_millitokens() - before;
+        let is_instruction = matches!(&*role, "system" | "developer");
+        self.trail.turn(is_instruction, millitokens);
+        Ok(())
     }
 }
 
@@ -174,7 +202,7 @@ impl ChatReader {
             None => Err(read::missing(at, "it holds what is said")),
             Some(raw) => match read::kind(raw) {
                 Kind::Text => {
-                    self.count_text(raw);
+                    self.outline.text.push_string(raw);
                     Ok(())
                 }
                 Kind::Array => read::each(raw, at, &mut |part, raw| {
@@ -196,17 +224,33 @@ impl ChatReader {
         let kind = read::text(kind, format_args!("{at}.type"))?;
         match &*kind {
             "text" | "refusal" => match part.text.or(part.refusal) {
-                Some(text) if read::kind(text) == Kind::Text => self.count_text(text),
+                Some(text) if read::kind(text) == Kind::Text => self.outline.text.push_string(text),
                 _ => return Err(read::invalid(format_args!("{at}.{kind}"), "a string")),
             },
             "image_url" => {
                 self.outline.image_count = self.outline.image_count.saturating_add(1);
             }
             // Named by its type where we know that, since the path alone tells a reader little.
-            "input_audio" | "file" => self.outline.unportable(format_args!("{at}.{kind}")),
+            "input_audio" => {
+                self.outline.unportable(format_args!("{at}.input_audio"));
+                self.audio(part.input_audio);
+            }
+            "file" => self.outline.unportable(format_args!("{at}.{kind}")),
             _ => self.outline.unportable(at),
         }
         Ok(())
+    }
+
+    /// What of it is no audio, its provider refuses.
+    fn audio(&mut self, audio: Option<Raw>) {
+        let audio =
+            audio.and_then(|raw| serde_json::from_str::<Object<InputAudio>>(raw.get()).ok());
+        let Some(Object(InputAudio { data, format })) = audio else {
+            return;
+        };
+        let is_compressed = format.is_some_and(|format| format.get() != "\"wav\"");
+        let length = data.map_or(0, |data| read::inside(data).len());
+        self.outline.audio(length, is_compressed);
     }
 
     fn calls(&mut self, index: usize, calls: Raw) -> Result<(), RequestError> {
@@ -221,7 +265,7 @@ impl ChatReader {
                 let function: Function =
                     read::object(function, format_args!("{at}.function"), "an object")?;
                 if let Some(arguments) = function.arguments {
-                    self.count_text(arguments);
+                    self.outline.text.push_string(arguments);
                 }
             }
             Ok(())
@@ -229,6 +273,8 @@ impl ChatReader {
     }
 
     fn tools(&mut self, raw: Raw) -> Result<(), RequestError> {
+        self.trail.begin(Lane::Tools);
+        self.trail.feed(raw.get());
         read::each(raw, format_args!("tools"), &mut |index, raw| {
             let at = format_args!("tools[{index}]");
             let tool: Typed = read::object(raw, at, "an object with `type` and `function`")?;
@@ -236,15 +282,17 @@ impl ChatReader {
                 self.outline.unportable(at);
             }
             self.outline.tool_count = self.outline.tool_count.saturating_add(1);
-            self.outline.text_bytes += raw.get().len() as u64;
+            self.outline.text.push_json(raw);
             Ok(())
         })
     }
 
     fn format(&mut self, raw: Raw) -> Result<(), RequestError> {
+        self.trail.begin(Lane::Format);
+        self.trail.feed(raw.get());
         let at = format_args!("response_format");
         let format: Typed = read::object(raw, at, "an object with `type`")?;
-        match format.kind.map(serde_json::value::RawValue::get) {
+        match format.kind.map(RawValue::get) {
             Some("\"text\"") => {}
             Some("\"json_object\"") => {
                 self.outline.wants_json_object = true;
@@ -309,12 +357,5 @@ impl ChatReader {
             }
             Ok(())
         })
-    }
-
-    fn count_text(&mut self, raw: Raw) {
-        self.outline.text_bytes = self
-            .outline
-            .text_bytes
-            .saturating_add(read::text_bytes(raw));
     }
 }
