@@ -17,6 +17,7 @@ mod suite {
     mod explain;
     mod health;
     mod layers;
+    mod limits;
     mod readers;
     mod schema;
     mod sse;

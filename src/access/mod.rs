@@ -6,7 +6,7 @@
 //! Not here: where entries are read (`edge/entries.rs`) and which header brings the key (`edge/mod.rs`).
 
 use crate::config::schema::{KEY, KEY_ROUTES_MAX};
-use crate::config::{Node, Problem, Problems, sha256_hex};
+use crate::config::{Node, Problem, Problems, parse_tree, sha256_hex};
 
 /// A longer key is no key: it is refused before it is hashed.
 pub const KEY_BYTES_MAX: usize = 512;
@@ -44,11 +44,8 @@ impl KeyTerms {
     /// # Errors
     /// Every problem of the entry.
     pub fn parse(hash: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        let tree = parse_tree(text)?;
         let mut problems = Problems::default();
-        let Ok(tree) = serde_json::from_str(text) else {
-            problems.note("", "valid JSON", "a mistake");
-            return Err(problems.list);
-        };
         match read(hash, &Node::root(&tree), &mut problems) {
             Some(terms) if problems.list.is_empty() => Ok(terms),
             _ => Err(problems.list),

@@ -51,12 +51,10 @@ impl Caller {
         }
         let asked = route.metadata();
         if !asked.is_empty() {
-            let known = metadata(body);
-            let asked = known
-                .into_iter()
-                .filter(|(name, _)| asked.contains(&name.as_str()));
+            let found = metadata(body, &asked);
+            let found = found.into_iter();
             self.metadata
-                .extend(asked.map(|(name, value)| (name, shortened(&value))));
+                .extend(found.map(|(name, value)| (name, shortened(&value))));
         }
         self.text_matches.clear();
         if !route.texts.is_empty() {

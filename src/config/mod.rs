@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 pub use catalogue::Catalogue;
 pub use condition::{Condition, Fact, Pattern, Scalar, Subject, TEXT_BYTES_MAX, Test, Texts, When};
 pub use constraints::{Bounds, Constraints, DataCollection, MaxPrice, Sort};
-pub use read::{Node, Problem, Problems, nearest};
+pub use read::{Node, PROBLEMS_MAX, Problem, Problems, nearest};
 pub use route::{
     Deadlines, Limits, Midstream, Prefer, PreferChange, Quality, Route, Sticky, Target,
 };
@@ -76,7 +76,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 /// The entry as a tree, or the one problem that hides all others.
-fn parse_tree(text: &str) -> Result<serde_json::Value, Vec<Problem>> {
+pub(crate) fn parse_tree(text: &str) -> Result<serde_json::Value, Vec<Problem>> {
     let one = |expected: String, got: String| {
         let mut problems = Problems::default();
         problems.note("", expected, got);

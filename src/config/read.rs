@@ -2,6 +2,9 @@
 //!
 //! `serde`'s derive stops at the first mistake; a team that fixes its route at noon wants all of them at once.
 //! A reader returns `None` for what it could not read and goes on; a value is only built when nothing was noted.
+//!
+//! An entry may hold tens of thousands of mistakes, or names as long as itself. So what is kept of them is limited
+//! as well: how many problems, and how much of a name or a value each repeats.
 
 use serde_json::{Map, Value};
 
@@ -35,32 +38,56 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// Problems that are told of one entry. Nobody mends more before asking again.
+pub const PROBLEMS_MAX: usize = 100;
 /// The longest piece of a wrong value that a problem repeats.
 const GOT_CHARS_MAX: usize = 60;
+/// The longest half of a problem's sentence: a list of all targets' ids may be as long as the entry.
+const WORDS_CHARS_MAX: usize = 1_000;
+/// The longest piece of a field's name that stands in a path. Every item of a list repeats its path.
+const PATH_NAME_CHARS_MAX: usize = 64;
+/// Longer names are not searched for slips, which takes time and memory by the product of the lengths.
+const SLIP_CHARS_MAX: usize = 64;
 
-/// The problems found so far.
+/// The problems found so far: the first [`PROBLEMS_MAX`], then one that counts the others.
 #[derive(Debug, Default)]
 pub struct Problems {
     pub list: Vec<Problem>,
+    left_out: usize,
 }
 
 impl Problems {
     pub fn note(&mut self, path: &str, expected: impl Into<String>, got: impl Into<String>) {
-        self.list.push(Problem {
+        self.push(|| Problem {
             path: path.to_owned(),
-            expected: expected.into(),
-            got: got.into(),
+            expected: shortened(&expected.into(), WORDS_CHARS_MAX),
+            got: shortened(&got.into(), WORDS_CHARS_MAX),
             nearest: None,
         });
     }
 
     /// A name that is not among `known`.
     pub fn unknown_name(&mut self, path: &str, kind: &str, got: &str, known: &[&str]) {
-        self.list.push(Problem {
+        self.push(|| Problem {
             path: path.to_owned(),
-            expected: format!("{kind}: {}", known.join(", ")),
+            expected: shortened(&format!("{kind}: {}", known.join(", ")), WORDS_CHARS_MAX),
             got: quoted(got),
             nearest: nearest(got, known).map(str::to_owned),
+        });
+    }
+
+    fn push(&mut self, problem: impl FnOnce() -> Problem) {
+        if self.list.len() < PROBLEMS_MAX {
+            self.list.push(problem());
+            return;
+        }
+        self.left_out += 1;
+        self.list.truncate(PROBLEMS_MAX);
+        self.list.push(Problem {
+            path: String::new(),
+            expected: format!("at most {PROBLEMS_MAX} problems to be told at once"),
+            got: format!("{} more", self.left_out),
+            nearest: None,
         });
     }
 
@@ -230,8 +257,9 @@ pub struct Object<'a> {
 impl<'a> Object<'a> {
     #[must_use]
     pub fn path_of(&self, name: &str) -> String {
+        let name = shortened(name, PATH_NAME_CHARS_MAX);
         if self.path.is_empty() {
-            name.to_owned()
+            name
         } else {
             format!("{}.{name}", self.path)
         }
@@ -296,21 +324,27 @@ fn describe(value: &Value) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(GOT_CHARS_MAX).collect();
+    format!("`{}`", shortened(text, GOT_CHARS_MAX))
+}
+
+fn shortened(text: &str, chars_max: usize) -> String {
+    let mut shown: String = text.chars().take(chars_max).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
-    format!("`{shown}`")
+    shown
 }
 
 /// The known name that takes the fewest edits to reach, if that is few enough to be a slip; else one that was
 /// begun or continued.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let is_short = |name: &str| name.chars().nth(SLIP_CHARS_MAX).is_none();
     let length = name.chars().count();
     let limit = (1 + length / 3).min(length.saturating_sub(1));
     let by_edits = known
         .iter()
+        .filter(|candidate| is_short(name) && is_short(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()

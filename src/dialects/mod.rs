@@ -169,20 +169,28 @@ pub fn user_text(client: Dialect, body: &[u8], limit: usize) -> Result<String, R
     Ok(text)
 }
 
-/// The strings among the values of the body's top-level `metadata`; both dialects have it.
+/// The strings among the values of the body's top-level `metadata` whose names are `asked` for; both dialects have
+/// it. Nothing else of it is kept: a caller may send any number of names.
 #[must_use]
-pub fn metadata(body: &[u8]) -> BTreeMap<String, String> {
+pub fn metadata(body: &[u8], asked: &[&str]) -> BTreeMap<String, String> {
     #[derive(serde::Deserialize)]
     struct Body<'a> {
         #[serde(borrow)]
-        metadata: Option<BTreeMap<String, &'a serde_json::value::RawValue>>,
+        metadata: Option<read::Raw<'a>>,
     }
     let body: Option<Body<'_>> = serde_json::from_slice(body).ok();
-    let fields = body.and_then(|body| body.metadata).unwrap_or_default();
-    let read = |(name, value): (String, &serde_json::value::RawValue)| {
-        Some((name, serde_json::from_str(value.get()).ok()?))
+    let Some(metadata) = body.and_then(|body| body.metadata) else {
+        return BTreeMap::new();
     };
-    fields.into_iter().filter_map(read).collect()
+    let mut found = BTreeMap::new();
+    let outcome = read::each_field(metadata, &mut |name, value| {
+        if asked.contains(&name)
+            && let Ok(read::Text(value)) = serde_json::from_str(value.get())
+        {
+            found.insert(name.to_owned(), value.into_owned());
+        }
+    });
+    outcome.map_or_else(|_| BTreeMap::new(), |()| found)
 }
 
 /// Writes a whole request.

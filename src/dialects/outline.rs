@@ -15,7 +15,7 @@ use serde::{Deserialize, de::DeserializeSeed};
 
 use super::estimate::TextSize;
 use super::prefix::Prefix;
-use super::read::{self, Object, Raw, Text};
+use super::read::{self, FIELDS_MAX, Object, Raw, Text};
 use crate::chat::RequestError;
 use crate::units::Tokens;
 
@@ -291,7 +291,12 @@ impl<'a> Visitor<'a> for Top<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut fields: A) -> Result<(), A::Error> {
+        let mut count = 0;
         while let Some(Text(key)) = fields.next_key()? {
+            count += 1;
+            if count > FIELDS_MAX {
+                return Err(self.state.stop(too_many_fields("body")));
+            }
             if key == "messages" {
                 if self.state.messages.is_some() {
                     return Err(self.state.stop(twice(&key)));
@@ -379,6 +384,11 @@ fn constraints(raw: Raw, at: fmt::Arguments) -> Result<String, RequestError> {
         return Err(read::invalid(at, &expected));
     }
     Ok(raw.get().to_owned())
+}
+
+pub(super) fn too_many_fields(what: &str) -> RequestError {
+    let expected = format!("an object of at most {FIELDS_MAX} fields");
+    read::invalid(format_args!("{what}"), &expected)
 }
 
 fn twice(key: &str) -> RequestError {

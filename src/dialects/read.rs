@@ -18,6 +18,9 @@ use serde_json::value::RawValue;
 use crate::chat::RequestError;
 use crate::units::Tokens;
 
+/// Fields of an object that is spliced, each of which is remembered. The providers' longest has some forty.
+pub(super) const FIELDS_MAX: usize = 1_024;
+
 /// Any JSON value, unread.
 pub(super) type Raw<'a> = &'a RawValue;
 
@@ -208,6 +211,27 @@ pub(super) fn each<'a>(
         (None, Err(_)) => Err(invalid(at, "an array")),
         (None, Ok(())) => Ok(()),
     }
+}
+
+/// Calls `visit` with each field of an object, keeping none of them.
+pub(super) fn each_field<'a>(
+    raw: Raw<'a>,
+    visit: &mut dyn FnMut(&str, Raw<'a>),
+) -> Result<(), serde_json::Error> {
+    struct EachField<'v, 'a>(&'v mut dyn FnMut(&str, Raw<'a>));
+    impl<'a> Visitor<'a> for EachField<'_, 'a> {
+        type Value = ();
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'a>>(self, mut fields: A) -> Result<(), A::Error> {
+            while let Some((Text(name), value)) = fields.next_entry::<Text<'a>, Raw<'a>>()? {
+                (self.0)(&name, value);
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(raw.get()).deserialize_map(EachField(visit))
 }
 
 /// What stands between the quotes of a JSON string; nothing, where it is none.

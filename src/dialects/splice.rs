@@ -13,7 +13,8 @@ use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer as _, MapAccess, Visitor};
 
-use super::read::{self, Kind, Raw, Text};
+use super::outline::too_many_fields;
+use super::read::{self, FIELDS_MAX, Kind, Raw, Text};
 use super::{Dialect, Shape};
 use crate::chat::RequestError;
 
@@ -233,6 +234,9 @@ fn fields<'a>(text: &'a str, start: usize, what: &str) -> Result<Vec<Field<'a>>,
             };
             let mut fields = Vec::new();
             while let Some((key, value)) = map.next_entry::<Raw<'a>, Raw<'a>>()? {
+                if fields.len() > FIELDS_MAX {
+                    continue;
+                }
                 let value_span = place(value);
                 fields.push(Field {
                     span: place(key).start..value_span.end,
@@ -246,7 +250,7 @@ fn fields<'a>(text: &'a str, start: usize, what: &str) -> Result<Vec<Field<'a>>,
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let fields = deserializer.deserialize_map(Fields(text, start));
-    fields
+    let fields = fields
         .and_then(|fields| deserializer.end().map(|()| fields))
         .map_err(|error| {
             if error.is_data() {
@@ -254,7 +258,11 @@ fn fields<'a>(text: &'a str, start: usize, what: &str) -> Result<Vec<Field<'a>>,
             } else {
                 read::not_json(&error)
             }
-        })
+        })?;
+    if fields.len() > FIELDS_MAX {
+        return Err(too_many_fields(what));
+    }
+    Ok(fields)
 }
 
 /// A key with a broken escape is no key of ours.

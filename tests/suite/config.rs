@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use waypost::config::{Catalogue, Checked, ENTRY_BYTES_MAX, Problem, Route};
+use waypost::config::{Catalogue, Checked, Problem, Route};
 
 use super::expect::{Report, folder, inputs};
 
@@ -52,40 +52,6 @@ fn told<T: std::fmt::Debug>(parsed: Result<Checked<T>, Vec<Problem>>) -> String 
         }
     }
     out
-}
-
-#[test]
-fn entry_built_to_explode_is_refused_by_a_named_limit() {
-    let refused = |text: &str| {
-        let problems = Route::parse("r", text, &Catalogue::default()).unwrap_err();
-        problems.first().unwrap().to_string()
-    };
-    let deep = "[".repeat(100_000);
-    assert!(
-        refused(&deep).contains("nested at most 128 deep"),
-        "{}",
-        refused(&deep)
-    );
-    let long = " ".repeat(ENTRY_BYTES_MAX + 1);
-    assert!(
-        refused(&long).contains("at most 524288 bytes"),
-        "{}",
-        refused(&long)
-    );
-    let target = r#"{"provider":"openai","model":"m"}"#;
-    let many = format!("{{\"targets\":[{}]}}", vec![target; 257].join(","));
-    assert!(
-        refused(&many).contains("targets: expected at most 256 items"),
-        "{}",
-        refused(&many)
-    );
-    let rules = vec![r#"{"avoid":"a"}"#; 129].join(",");
-    let many = format!("{{\"targets\":[{target}],\"rules\":[{rules}]}}");
-    assert!(
-        refused(&many).contains("rules: expected at most 128 items"),
-        "{}",
-        refused(&many)
-    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use serde_json::Value;
 use waypost::access::KeyTerms;
-use waypost::config::{Catalogue, Problem, Problems, Route, schema};
+use waypost::config::{Catalogue, PROBLEMS_MAX, Problem, Problems, Route, schema};
 
 /// The beginnings of what only a reader can find, why, and an entry (`target` is a good one) that the schema accepts.
 pub const BEYOND: [(&str, &str, &str, &str); 11] = [
@@ -131,7 +131,11 @@ fn problems_of_keys(text: &str) -> Vec<Problem> {
 
 pub fn is_beyond_a_schema(problem: &Problem) -> bool {
     let begins = |beginning: &str| problem.expected.starts_with(beginning);
-    begins("valid JSON") || BEYOND.iter().any(|(beginning, ..)| begins(beginning))
+    // What is counted and not told is of the same kinds as what is told.
+    let counts = format!("at most {PROBLEMS_MAX} problems");
+    begins("valid JSON")
+        || begins(&counts)
+        || BEYOND.iter().any(|(beginning, ..)| begins(beginning))
 }
 
 /// Why reader and schema differ about a document, if they do.
