@@ -1,6 +1,7 @@
-// The two build tools that npm does not have, worker-build and wasm-bindgen, in a per-user cache.
+// The tools that npm does not have, in a per-user cache: worker-build and wasm-bindgen, and cargo-fuzz for
+// those who fuzz.
 //
-// worker-build is compiled with `cargo install`. wasm-bindgen is left to worker-build, which fetches a
+// worker-build and cargo-fuzz are compiled with `cargo install`. wasm-bindgen is left to worker-build, which fetches a
 // prebuilt one, wherever its release page answers; elsewhere it is compiled too.
 //
 // A tool is compiled beside its place and renamed into it, so an interrupted build leaves nothing that
@@ -30,9 +31,28 @@ const COMPILE_FAST = {
 export async function ensureTools() {
   const versions = toolVersions();
   try {
-    const workerBuild = await ensureCompiled('worker-build', versions['worker-build'], 'worker-build');
+    const workerBuild = await ensureCompiled(
+      'worker-build',
+      versions['worker-build'],
+      'worker-build',
+      'which turns Rust into a Worker',
+    );
     const wasmBindgen = await ensureWasmBindgen(versions['wasm-bindgen-cli']);
     return { versions, workerBuild, wasmBindgen };
+  } finally {
+    removeScratch();
+  }
+}
+
+/** Returns the path of cargo-fuzz, which only `npm run fuzz` needs. */
+export async function ensureCargoFuzz() {
+  try {
+    return await ensureCompiled(
+      'cargo-fuzz',
+      settings().tools['cargo-fuzz'],
+      'cargo-fuzz',
+      'which drives the fuzzer',
+    );
   } finally {
     removeScratch();
   }
@@ -58,10 +78,10 @@ async function ensureWasmBindgen(version) {
   const compiled = programPath('wasm-bindgen-cli', version, 'wasm-bindgen');
   if (existsSync(compiled)) return compiled;
   if (isFetchedByWorkerBuild(version) || (await isPrebuiltReachable(version))) return undefined;
-  return ensureCompiled('wasm-bindgen-cli', version, 'wasm-bindgen');
+  return ensureCompiled('wasm-bindgen-cli', version, 'wasm-bindgen', 'which binds Rust to JavaScript');
 }
 
-async function ensureCompiled(crate, version, program) {
+async function ensureCompiled(crate, version, program, purpose) {
   const path = programPath(crate, version, program);
   if (existsSync(path)) return path;
   removeAbandoned();
@@ -71,7 +91,7 @@ async function ensureCompiled(crate, version, program) {
     'cargo',
     ['install', `${crate}@${version}`, '--bin', program, '--locked', '--root', installed],
     {
-      title: `Compiling ${crate} ${version}, which turns Rust into a Worker`,
+      title: `Compiling ${crate} ${version}, ${purpose}`,
       takes: 'once per machine, 1 to 4 min',
       // Not the project's folder: its .cargo/config.toml is for the Worker, not for the tools.
       cwd: scratchFolder(),
