@@ -19,6 +19,7 @@ mod suite {
     mod layers;
     mod limits;
     mod readers;
+    mod rules;
     mod schema;
     mod sse;
 }

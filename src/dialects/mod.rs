@@ -151,6 +151,10 @@ pub fn user_text(client: Dialect, body: &[u8], limit: usize) -> Result<String, R
             let Part::Text(piece) = part else {
                 continue;
             };
+            // Between the pieces and not after them, so that a condition on the end sees the end.
+            if !text.is_empty() {
+                text.push('\n');
+            }
             let room = limit.saturating_sub(text.len());
             // The end of a long message holds the question; its start is often a document.
             let start = piece.len().saturating_sub(room);
@@ -160,7 +164,6 @@ pub fn user_text(client: Dialect, body: &[u8], limit: usize) -> Result<String, R
                     .and_then(|start| piece.get(start..))
                     .unwrap_or_default(),
             );
-            text.push('\n');
             if text.len() >= limit {
                 return Ok(text);
             }
