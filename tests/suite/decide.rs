@@ -1,14 +1,21 @@
 //! The laws of the decision, over random routes, requests and health.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use waypost::classify::Traits;
-use waypost::config::{Catalogue, Route};
+use waypost::config::{Catalogue, Route, Sticky};
 use waypost::decide::{Exclusion, Plan, Seed, SeedSource, plan, redirect};
 use waypost::health::{Admission, View};
 use waypost::units::{MicroUsd, Millis, Tokens, UnixMillis};
 
-/// Draws that compare shares with frequencies.
+/// Draws that compare shares with frequencies, for each of so many worlds.
 const DRAWS: u32 = 100_000;
+const DRAWN_WORLDS: usize = 6;
+/// Below this many expected firsts a count is not normally distributed; such candidates are counted together.
+const FIRSTS_MIN: f64 = 30.0;
+/// Sessions of which each removal is tried.
+const SESSIONS: u32 = 200;
 
 fn view() -> impl Strategy<Value = View> {
     let admission = prop_oneof![
@@ -73,9 +80,15 @@ fn target() -> impl Strategy<Value = String> {
 
 /// A route of some targets with the health of each.
 fn world() -> impl Strategy<Value = (Route, Vec<View>)> {
+    world_of(1..8)
+}
+
+fn world_of(
+    count: impl Into<prop::collection::SizeRange>,
+) -> impl Strategy<Value = (Route, Vec<View>)> {
     let prefer = (0.0..3.0, 0.0..3.0, 0.0..3.0, 0.0..6.0, 0.0..6.0);
     let temperature = prop_oneof![Just(0.0), 0.05..3.0];
-    (prop::collection::vec((target(), view()), 1..8), prefer, temperature).prop_map(
+    (prop::collection::vec((target(), view()), count), prefer, temperature).prop_map(
         |(targets, (price, ttft, speed, quality, reliability), temperature)| {
             let (targets, views): (Vec<String>, Vec<View>) = targets.into_iter().unzip();
             let targets: Vec<String> = targets
@@ -186,6 +199,28 @@ proptest! {
     }
 
     #[test]
+    fn removing_one_of_ten_targets_moves_only_its_own_sessions(
+        (mut ten, views) in world_of(10..=10),
+        removed in 0_usize..10,
+    ) {
+        ten.sticky = Some(Sticky::Session);
+        let is_up = |view: &View| !matches!(view.admission, Admission::Ejected { .. });
+        let (mut nine, mut left) = (ten.clone(), views.clone());
+        let gone = nine.targets.remove(removed).id;
+        left.remove(removed);
+        // Health that was heeded is ignored once there is nobody else.
+        prop_assume!(left.iter().any(is_up));
+        for session in 0..SESSIONS {
+            let traits = Traits { session: Some(format!("session {session}")), ..traits() };
+            let seed = Seed::of(&ten, &traits, 1);
+            prop_assert_eq!(seed.source, SeedSource::Session);
+            let before = plan(&traits, &ten, &views, seed.value);
+            let after = plan(&traits, &nine, &left, Seed::of(&nine, &traits, 2).value);
+            prop_assert!(first(&before) == gone || first(&before) == first(&after));
+        }
+    }
+
+    #[test]
     fn decision_survives_a_record((route, views) in world(), seed: u64) {
         let plan = plan(&traits(), &route, &views, seed);
         let text = serde_json::to_string(&plan.candidates).unwrap();
@@ -194,32 +229,36 @@ proptest! {
     }
 }
 
+/// The worlds are random and always the same ones, so that this cannot fail by chance alone on one day.
 #[test]
 fn shares_match_how_often_each_comes_first() {
-    let text = r#"{"targets":[
-        {"id":"a","provider":"openai","model":"m","weight":6,"usd_per_mtok":{"in":1,"out":2}},
-        {"id":"b","provider":"openai","model":"m","weight":3,"usd_per_mtok":{"in":2,"out":9}},
-        {"id":"c","provider":"openai","model":"m","weight":1,"usd_per_mtok":{"in":0.1,"out":0.2}},
-        {"id":"d","provider":"openai","model":"m","weight":2,"usd_per_mtok":{"in":3,"out":3}}
-    ],"prefer":{"price":1},"temperature":0.8}"#;
-    let route = route(text);
-    let mut views = vec![View::default(); 4];
-    views[3].admission = Admission::Recovering { share: 0.25 };
-    let mut firsts = [0_u32; 4];
-    for seed in 0..DRAWS {
-        let order = plan(&traits(), &route, &views, u64::from(seed)).order;
-        firsts[order[0]] += 1;
-    }
-    let shares = plan(&traits(), &route, &views, 0).candidates;
-    for (candidate, count) in shares.iter().zip(firsts) {
-        let (p, n) = (candidate.share, f64::from(DRAWS));
-        let error = (p * (1.0 - p) / n).sqrt();
-        let seen = f64::from(count) / n;
-        assert!(
-            (seen - p).abs() < 3.0 * error,
-            "{}: share {p}, seen {seen}",
-            candidate.target
-        );
+    let mut runner = TestRunner::deterministic();
+    let worlds = world_of(2..8).prop_filter("a draw needs a temperature", |(route, _)| {
+        route.temperature > 0.0
+    });
+    for _ in 0..DRAWN_WORLDS {
+        let (route, views) = worlds.new_tree(&mut runner).unwrap().current();
+        let mut firsts = vec![0_u32; views.len()];
+        for seed in 0..DRAWS {
+            let order = plan(&traits(), &route, &views, u64::from(seed)).order;
+            firsts[order[0]] += 1;
+        }
+        let candidates = plan(&traits(), &route, &views, 0).candidates;
+        let shares = candidates.iter().map(|candidate| candidate.share);
+        let pairs: Vec<(f64, u32)> = shares.zip(firsts).collect();
+        let is_rare = |(share, _): &(f64, u32)| share * f64::from(DRAWS) < FIRSTS_MIN;
+        let (rare, often): (Vec<_>, Vec<_>) = pairs.into_iter().partition(is_rare);
+        for (share, count) in &often {
+            let seen = f64::from(*count) / f64::from(DRAWS);
+            let error = (share * (1.0 - share) / f64::from(DRAWS)).sqrt();
+            let is_near = (seen - share).abs() <= 3.0 * error;
+            assert!(is_near, "share {share}, seen {seen}, error {error}");
+        }
+        let expected: f64 = rare.iter().map(|(share, _)| share).sum::<f64>() * f64::from(DRAWS);
+        let seen: f64 = rare.iter().map(|(_, count)| f64::from(*count)).sum();
+        // The square root of a small count is its standard error; one more for a count that must be whole.
+        let is_near = (seen - expected).abs() <= 3.0 * expected.sqrt() + 1.0;
+        assert!(is_near, "the rare ones: {expected} expected, {seen} seen");
     }
 }
 
