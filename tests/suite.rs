@@ -15,6 +15,7 @@ mod suite {
     mod exchange;
     mod expect;
     mod explain;
+    mod fuzz;
     mod health;
     mod layers;
     mod limits;
