@@ -27,7 +27,7 @@ const STAMP = join(ROOT, 'build', '.stamp');
 const FIXED_INPUTS = ['Cargo.toml', 'Cargo.lock', 'package-lock.json', 'scripts/build.mjs'];
 
 /** Those that worker-build itself names to wasm-opt, and no more: workerd need not know newer ones. */
-const WASM_FEATURES = [
+export const WASM_FEATURES = [
   'mutable-globals',
   'sign-ext',
   'nontrapping-float-to-int',

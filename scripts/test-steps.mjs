@@ -26,6 +26,7 @@ export const STEPS = [
   { name: 'licences', command: () => [process.execPath, 'scripts/licences.mjs'] },
   { name: 'scripts', command: () => nodeTests('scripts'), count: tapCounts },
   { name: 'wasm', command: () => [process.execPath, 'scripts/build.mjs'] },
+  { name: 'replay', command: () => nodeTests('tests/replay'), count: tapCounts },
   { name: 'lab', command: () => nodeTests('tests/lab'), count: tapCounts },
   { name: 'edge', command: () => nodeTests('tests/edge'), count: tapCounts, needs: 'wasm' },
   { name: 'python', command: () => [node22(), 'tests/edge/python.mjs'], count: plainCounts, needs: 'wasm' },

@@ -27,7 +27,7 @@ pub mod journal;
 
 pub mod exchange;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "edge"))]
 mod edge;
 
 #[cfg(not(target_arch = "wasm32"))]

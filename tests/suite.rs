@@ -20,6 +20,7 @@ mod suite {
     mod layers;
     mod limits;
     mod readers;
+    mod replay;
     mod rules;
     mod schema;
     mod sse;
