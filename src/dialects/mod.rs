@@ -24,6 +24,7 @@ mod prefix;
 mod read;
 mod splice;
 mod stream;
+mod user_text;
 
 use std::collections::BTreeMap;
 
@@ -34,8 +35,9 @@ pub use estimate::{CLASSES, CONTEXTS, TextSize, features};
 pub use outline::{Asked, CONSTRAINT_BYTES_MAX, Ours, Outline};
 pub use prefix::{Boundary, CACHED_TOKENS_MIN, Prefix};
 pub use stream::{StreamDecoder, StreamEncoder, StreamFault, encode_end};
+pub use user_text::user_text;
 
-use crate::chat::{Answer, AttemptFailure, Message, Part, ProviderError, Request, RequestError};
+use crate::chat::{Answer, AttemptFailure, ProviderError, Request, RequestError};
 use crate::units::{Millis, Tokens, UnixMillis};
 
 /// A wire format that we speak.
@@ -134,42 +136,6 @@ pub fn parse_request(client: Dialect, body: &[u8]) -> Result<Request<'_>, Reques
         Dialect::OpenaiChat => openai_chat::parse_request(body),
         Dialect::Anthropic => anthropic::parse_request(body),
     }
-}
-
-/// The text of the user's messages, the newest first, a line apart, until `limit` bytes are full.
-///
-/// # Errors
-/// The caller's mistake, with the path of the field.
-pub fn user_text(client: Dialect, body: &[u8], limit: usize) -> Result<String, RequestError> {
-    let request = parse_request(client, body)?;
-    let mut text = String::new();
-    for message in request.messages.iter().rev() {
-        let Message::User(parts) = message else {
-            continue;
-        };
-        for part in parts {
-            let Part::Text(piece) = part else {
-                continue;
-            };
-            // Between the pieces and not after them, so that a condition on the end sees the end.
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            let room = limit.saturating_sub(text.len());
-            // The end of a long message holds the question; its start is often a document.
-            let start = piece.len().saturating_sub(room);
-            let start = (start..=piece.len()).find(|place| piece.is_char_boundary(*place));
-            text.push_str(
-                start
-                    .and_then(|start| piece.get(start..))
-                    .unwrap_or_default(),
-            );
-            if text.len() >= limit {
-                return Ok(text);
-            }
-        }
-    }
-    Ok(text)
 }
 
 /// The strings among the values of the body's top-level `metadata` whose names are `asked` for; both dialects have

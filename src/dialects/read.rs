@@ -174,6 +174,17 @@ pub(super) fn object<'a, T: Deserialize<'a>>(
     value::<Object<T>>(raw, at, expected).map(|object| object.0)
 }
 
+/// A client's `messages`, where there are any.
+pub(super) fn messages(body: &[u8]) -> Result<Option<Raw<'_>>, RequestError> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        messages: Option<Raw<'a>>,
+    }
+    let body: Object<Body> = serde_json::from_str(utf8(body)?).map_err(|error| not_json(&error))?;
+    Ok(body.0.messages)
+}
+
 /// Calls `visit` with each element of an array, keeping none of them.
 pub(super) fn each<'a>(
     raw: Raw<'a>,

@@ -15,7 +15,7 @@ pub(super) use answer::{encode_answer, parse_answer};
 pub(super) use encode::encode_request;
 pub(super) use error::encode_error;
 pub(super) use outline::outline;
-pub(super) use request::parse_request;
+pub(super) use request::{each_message, parse_request};
 pub(super) use stream::StreamDecoder;
 pub(super) use stream_out::StreamEncoder;
 

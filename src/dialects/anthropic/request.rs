@@ -203,6 +203,22 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
     Ok(request)
 }
 
+/// Reads the messages one by one, and keeps none but those that one is split into.
+pub(in super::super) fn each_message<'a>(
+    body: &'a [u8],
+    visit: &mut dyn FnMut(Message<'a>),
+) -> Result<(), RequestError> {
+    let Some(messages) = read::messages(body)? else {
+        return Ok(());
+    };
+    let mut split = Vec::new();
+    read::each(messages, format_args!("messages"), &mut |index, raw| {
+        message(raw, format_args!("messages[{index}]"), &mut split)?;
+        split.drain(..).for_each(&mut *visit);
+        Ok(())
+    })
+}
+
 fn message<'a>(
     raw: Raw<'a>,
     at: fmt::Arguments,

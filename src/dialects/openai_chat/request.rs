@@ -194,6 +194,20 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
     Ok(request)
 }
 
+/// Reads the messages one by one, and keeps none.
+pub(in super::super) fn each_message<'a>(
+    body: &'a [u8],
+    visit: &mut dyn FnMut(Message<'a>),
+) -> Result<(), RequestError> {
+    let Some(messages) = read::messages(body)? else {
+        return Ok(());
+    };
+    read::each(messages, format_args!("messages"), &mut |index, raw| {
+        visit(message(raw, format_args!("messages[{index}]"))?);
+        Ok(())
+    })
+}
+
 fn optional<'a, T>(
     raw: Option<Raw<'a>>,
     at: fmt::Arguments,
