@@ -50,6 +50,14 @@ pub extern "C" fn replay_all() -> usize {
     output.len()
 }
 
+/// Makes a request of about so many bytes the input, and returns its length.
+#[unsafe(no_mangle)]
+pub extern "C" fn write_body(bytes: usize) -> usize {
+    let mut input = held(&INPUT);
+    *input = body(bytes);
+    input.len()
+}
+
 /// Sets up a world of so many targets for [`decide`].
 #[unsafe(no_mangle)]
 pub extern "C" fn set_up(targets: usize) {

@@ -127,19 +127,17 @@ fn traits(outline: &Outline) -> Traits {
     Traits::of(outline, caller)
 }
 
-/// A request of some 40 messages and about so many bytes in all.
+/// A request of up to 40 messages and about so many bytes in all.
 #[must_use]
 pub fn body(bytes: usize) -> Vec<u8> {
-    const MESSAGES: usize = 40;
+    const AROUND: usize = r#"{"role":"user","content":""},"#.len();
+    let messages = (bytes / 250).clamp(1, 40);
+    let content = "Tell me what a router does. ".repeat(bytes / messages / 28 + 1);
+    let length = (bytes / messages).saturating_sub(AROUND);
+    let content = content.get(..length).unwrap_or_default();
     let mut text = String::from(r#"{"model":"bench","stream":true,"max_tokens":500,"messages":["#);
-    let piece = "Tell me what a router does. ".repeat(bytes / MESSAGES / 28 + 1);
-    for place in 0..MESSAGES.min(bytes / 64).max(1) {
-        let (comma, role) = (
-            if place == 0 { "" } else { "," },
-            ["user", "assistant"][place % 2],
-        );
-        let length = (bytes / MESSAGES).saturating_sub(35).max(8);
-        let content = piece.get(..length).unwrap_or_default();
+    for place in 0..messages {
+        let (comma, role) = (if place == 0 { "" } else { "," }, ["user", "assistant"][place % 2]);
         let _ = write!(text, r#"{comma}{{"role":"{role}","content":"{content}"}}"#);
     }
     text.push_str("]}");
