@@ -124,7 +124,7 @@ fn traits(outline: &Outline) -> Traits {
         at: NOW,
         ..Caller::default()
     };
-    Traits::of(outline, caller)
+    Traits::of(outline, &outline.model, caller)
 }
 
 /// A request of up to 40 messages and about so many bytes in all.

@@ -233,11 +233,13 @@ fn shares(ranked: &[Ranked], temperature: f64) -> Vec<(usize, f64)> {
     let top = rivals()
         .map(|ranked| ranked.ln_share)
         .fold(f64::NEG_INFINITY, f64::max);
-    let weight = |ranked: &Ranked| libm::exp(ranked.ln_share - top);
-    let sum: f64 = rivals().map(weight).sum();
-    rivals()
-        .map(|ranked| (ranked.place, weight(ranked) / sum))
-        .collect()
+    let weight = |ranked: &Ranked| (ranked.place, libm::exp(ranked.ln_share - top));
+    let mut shares: Vec<(usize, f64)> = rivals().map(weight).collect();
+    let sum: f64 = shares.iter().map(|(_, weight)| weight).sum();
+    for (_, share) in &mut shares {
+        *share /= sum;
+    }
+    shares
 }
 
 /// A draw from the standard Gumbel distribution that depends on the seed and the target's id alone.

@@ -93,8 +93,13 @@ impl Signals {
     /// The terms of that sum. Finite: every quantity is positive and every exponent bounded.
     #[must_use]
     pub fn contributions(&self, prefer: Prefer) -> Contributions {
-        let liked = |exponent: f64, quantity: f64| 0.0 + exponent * libm::log(quantity);
-        let disliked = |exponent: f64, quantity: f64| 0.0 - exponent * libm::log(quantity);
+        // Most routes prefer by few signals, and a logarithm costs more than the rest of a term.
+        let term = |exponent: f64, quantity: f64| match exponent {
+            0.0 => 0.0,
+            exponent => exponent * libm::log(quantity),
+        };
+        let liked = |exponent: f64, quantity: f64| 0.0 + term(exponent, quantity);
+        let disliked = |exponent: f64, quantity: f64| 0.0 - term(exponent, quantity);
         Contributions([
             ("weight", liked(1.0, self.weight)),
             ("price", disliked(prefer.price, self.cost.0.max(COST_MIN))),
