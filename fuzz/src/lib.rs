@@ -109,7 +109,7 @@ fn check_plans(route: &Route, bytes: &[u8]) {
     caller.ask_for(route, body, |name| Some(name.to_owned()));
     let outline = Outline {
         model: "x".to_owned(),
-        text_bytes: random >> 40,
+        audio_tokens: Tokens(random >> 40),
         tool_count: 1,
         answer_tokens_max: Some(Tokens(random >> 50)),
         ..Outline::default()

@@ -85,11 +85,14 @@ fn health() -> impl Strategy<Value = View> {
     ];
     let times = (quantity(0.05, 9.0), quantity(0.001, 0.5));
     let rates = (0.01..0.99, prop_oneof![Just(0.0), 0.1..9.0]);
-    (times, rates, quantity(1.0, 4_000.0), admission).prop_map(
+    let counts = (quantity(1.0, 4_000.0), quantity(0.25, 4.0), 0.0..1.0);
+    let cache = (0_u64..20_000, 0.0..1.0, 0.0..1.0);
+    (times, rates, counts, cache, admission).prop_map(
         |(
             (ttft_seconds, seconds_per_token),
             (p_success, rate_limited),
-            answer_tokens,
+            (answer_tokens, prompt_factor, reasoning),
+            (warm_tokens, cache_hits, cache_written),
             admission,
         )| {
             View {
@@ -98,6 +101,12 @@ fn health() -> impl Strategy<Value = View> {
                 seconds_per_token,
                 answer_tokens,
                 rate_limited,
+                prompt_factor,
+                prompt_factor_min: 0.5 * prompt_factor,
+                reasoning,
+                warm_tokens: Tokens(warm_tokens),
+                cache_hits,
+                cache_written,
                 admission,
             }
         },
