@@ -11,6 +11,7 @@ mod suite {
     mod cost;
     mod decide;
     mod dialects;
+    mod diff;
     mod documents;
     mod exchange;
     mod expect;

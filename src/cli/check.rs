@@ -1,5 +1,6 @@
 //! `waypost check DIR`: every problem of a config folder at once.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,21 +9,35 @@ use serde::Serialize;
 
 use super::{print, print_error};
 use crate::access::KeyTerms;
-use crate::config::{Catalogue, Checked, Problem, Problems, Route, sha256_hex};
+use crate::config::{
+    Catalogue, Checked, Problem, Problems, Route, check_redirects, flag_problems, redirects,
+    sha256_hex,
+};
 
 /// What was found in one folder.
 #[derive(Debug, Default, Serialize)]
-struct Report {
-    files: usize,
-    problems: Vec<Finding>,
-    warnings: Vec<Finding>,
+pub(super) struct Report {
+    pub files: usize,
+    pub problems: Vec<Finding>,
+    pub warnings: Vec<Finding>,
 }
 
-#[derive(Debug, Serialize)]
-struct Finding {
-    file: String,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    pub file: String,
     #[serde(flatten)]
-    problem: Problem,
+    pub problem: Problem,
+}
+
+/// A folder as it was read: what could be, and what is wrong with the rest.
+#[derive(Default)]
+pub(super) struct Reading {
+    pub report: Report,
+    pub catalogue: Catalogue,
+    /// The routes that are good, by name.
+    pub routes: BTreeMap<String, Route>,
+    /// The text of every entry, by its name in KV. Plain keys are hashed.
+    pub texts: BTreeMap<String, String>,
 }
 
 pub(super) fn run(dir: &Path, as_json: bool) -> ExitCode {
@@ -30,7 +45,7 @@ pub(super) fn run(dir: &Path, as_json: bool) -> ExitCode {
         print_error(&format!("{} is not a folder", dir.display()));
         return ExitCode::from(2);
     }
-    let report = check(dir);
+    let report = Reading::of(dir).report;
     if as_json {
         print(&serde_json::to_string_pretty(&report).unwrap_or_default());
     } else {
@@ -39,110 +54,104 @@ pub(super) fn run(dir: &Path, as_json: bool) -> ExitCode {
     ExitCode::from(u8::from(!report.problems.is_empty()))
 }
 
-fn check(dir: &Path) -> Report {
-    let mut report = Report::default();
-    let providers = dir.join("providers.json");
-    let parsed = report
-        .read(dir, &providers)
-        .map(|text| Catalogue::parse(&text));
-    let catalogue = parsed.and_then(|parsed| report.take(dir, &providers, parsed));
-    let catalogue = catalogue.unwrap_or_default();
-    let folder = dir.join("routes");
-    let files = json_files(&folder);
-    let names: Vec<String> = files.iter().map(|file| route_name(&folder, file)).collect();
-    let mut routes = Vec::new();
-    for (file, name) in files.iter().zip(&names) {
-        if let Some(text) = report.read(dir, file) {
-            let route = report.take(dir, file, Route::parse(name, &text, &catalogue));
-            routes.extend(route.map(|route| (file, route)));
+impl Reading {
+    /// Reads all of a folder. What cannot be read is in the report.
+    pub fn of(dir: &Path) -> Self {
+        let mut reading = Self::default();
+        reading.read_providers(dir);
+        reading.read_routes(dir);
+        reading.read_keys(dir);
+        let flags = dir.join("flags.json");
+        if let Some(text) = reading.report.read(dir, &flags) {
+            reading.report.add(dir, &flags, flag_problems(&text), false);
+            reading.texts.insert("flags".to_owned(), text);
         }
+        if reading.report.files == 0 {
+            let mut problems = Problems::default();
+            problems.note("", "providers.json or routes/<name>.json", "neither");
+            reading.report.add(dir, dir, problems.list, false);
+        }
+        reading
     }
-    check_redirects(dir, &names, &routes, &mut report);
-    check_keys(dir, &mut report);
-    if report.files == 0 {
-        let mut problems = Problems::default();
-        problems.note("", "providers.json or routes/<name>.json", "neither");
-        report.add(dir, dir, problems.list, false);
-    }
-    report
-}
 
-/// Rules that send a request on: to a route that exists, and never in a circle.
-fn check_redirects(
-    dir: &Path,
-    names: &[String],
-    routes: &[(&PathBuf, Route)],
-    report: &mut Report,
-) {
-    let known: Vec<&str> = names.iter().map(String::as_str).collect();
-    for (file, route) in routes {
-        let mut problems = Problems::default();
-        for (place, rule) in route.rules.iter().enumerate() {
-            let Some(next) = &rule.route else {
-                continue;
-            };
-            let path = format!("rules[{place}].route");
-            if !known.contains(&next.as_str()) {
-                problems.unknown_name(&path, "a route of this folder", next, &known);
-            } else if reaches(next, &route.name, routes) {
-                let expected = "a route that does not lead back to this one";
-                problems.note(&path, expected, next.clone());
+    fn read_providers(&mut self, dir: &Path) {
+        let file = dir.join("providers.json");
+        let Some(text) = self.report.read(dir, &file) else {
+            return;
+        };
+        let parsed = Catalogue::parse(&text);
+        self.catalogue = self.report.take(dir, &file, parsed).unwrap_or_default();
+        self.texts.insert("providers".to_owned(), text);
+    }
+
+    fn read_routes(&mut self, dir: &Path) {
+        let folder = dir.join("routes");
+        let mut redirects_of = BTreeMap::new();
+        let mut files = Vec::new();
+        for file in json_files(&folder) {
+            let name = route_name(&folder, &file);
+            if let Some(text) = self.report.read(dir, &file) {
+                let route = Route::parse(&name, &text, &self.catalogue);
+                let route = self.report.take(dir, &file, route);
+                self.routes.extend(route.map(|route| (name.clone(), route)));
+                redirects_of.insert(name.clone(), redirects(&text));
+                self.texts.insert(format!("route:{name}"), text);
             }
+            files.push((file, name));
         }
-        report.add(dir, file, problems.list, false);
+        let known: Vec<&str> = files.iter().map(|(_, name)| name.as_str()).collect();
+        let of = |name: &str| redirects_of.get(name).map_or(&[][..], Vec::as_slice);
+        for (file, name) in &files {
+            let problems = check_redirects(name, &known, of);
+            self.report.add(dir, file, problems, false);
+        }
     }
-}
 
-/// Whether the rules of `from`, or of a route that they lead to, lead to `to`.
-fn reaches(from: &str, to: &str, routes: &[(&PathBuf, Route)]) -> bool {
-    let mut seen: Vec<&str> = Vec::new();
-    let mut open = vec![from];
-    while let Some(name) = open.pop() {
-        if name == to {
-            return true;
-        }
-        if seen.contains(&name) {
-            continue;
-        }
-        seen.push(name);
-        let rules = routes
-            .iter()
-            .filter(|(_, route)| route.name == name)
-            .flat_map(|(_, route)| &route.rules);
-        open.extend(rules.filter_map(|rule| rule.route.as_deref()));
-    }
-    false
-}
-
-fn check_keys(dir: &Path, report: &mut Report) {
-    let file = dir.join("keys.json");
-    let Some(text) = report.read(dir, &file) else {
-        return;
-    };
-    let mut problems = Problems::default();
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
-        Ok(keys) => {
-            let keys = keys.iter().filter(|(key, _)| *key != "$schema");
-            for (place, (key, terms)) in keys.enumerate() {
-                let found = KeyTerms::parse(&sha256_hex(key.as_bytes()), &terms.to_string());
-                for mut problem in found.err().unwrap_or_default() {
-                    // The key itself is not repeated.
-                    problem.path = format!("(key {}).{}", place + 1, problem.path);
-                    problems.list.push(problem);
+    fn read_keys(&mut self, dir: &Path) {
+        let file = dir.join("keys.json");
+        let Some(text) = self.report.read(dir, &file) else {
+            return;
+        };
+        let mut problems = Problems::default();
+        match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
+            Ok(mut keys) => {
+                keys.remove("$schema");
+                for (place, (key, terms)) in keys.iter().enumerate() {
+                    let hash = key_hash(key);
+                    let terms = terms.to_string();
+                    let found = KeyTerms::parse(&hash, &terms);
+                    for mut problem in found.err().unwrap_or_default() {
+                        // The key itself is not repeated.
+                        problem.path = format!("(key {}).{}", place + 1, problem.path);
+                        problems.list.push(problem);
+                    }
+                    self.texts.insert(format!("key:{hash}"), terms);
                 }
             }
-        }
-        Err(error) => problems.note(
-            "",
-            "an object: keys, or their hashes, with their terms",
-            format!(
-                "a mistake at line {}, column {}",
-                error.line(),
-                error.column()
+            Err(error) => problems.note(
+                "",
+                "an object: keys, or their hashes, with their terms",
+                format!(
+                    "a mistake at line {}, column {}",
+                    error.line(),
+                    error.column()
+                ),
             ),
-        ),
+        }
+        self.report.add(dir, &file, problems.list, false);
     }
-    report.add(dir, &file, problems.list, false);
+}
+
+/// The hash that a key of `keys.json` stands for: `sha256:<hex>`, bare hex, or the key itself.
+fn key_hash(key: &str) -> String {
+    let hex = key
+        .get(..7)
+        .filter(|start| start.eq_ignore_ascii_case("sha256:"));
+    let hex = hex.map_or(key, |_| key.get(7..).unwrap_or_default());
+    if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return hex.to_ascii_lowercase();
+    }
+    sha256_hex(key.as_bytes())
 }
 
 impl Report {
@@ -152,7 +161,7 @@ impl Report {
         }
         self.files += 1;
         match fs::read_to_string(file) {
-            Ok(text) => Some(text),
+            Ok(text) => Some(text.trim_start_matches('\u{feff}').to_owned()),
             Err(error) => {
                 let mut problems = Problems::default();
                 problems.note("", "a file of UTF-8 text", error.to_string());

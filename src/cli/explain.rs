@@ -15,16 +15,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::again::plan_again;
 use super::folder::{Folder, Obstacle};
 use super::table::{line, text};
 use super::{print, print_error};
 use crate::chat::RequestError;
 use crate::classify::{Caller, LIMITS_HEADER, Traits, shortened};
 use crate::config::Route;
-use crate::decide::{Candidate, Seed, plan, redirect};
+use crate::decide::{Candidate, Seed, redirect};
 use crate::dialects::{Asked, Dialect, Outline, outline};
 use crate::exchange::{Order, REDIRECTS_MAX, Routing};
-use crate::health::{Health, View};
+use crate::health::Health;
 use crate::journal::{ConfigRevisions, Decision, Explanation, Record, VERSION};
 use crate::units::UnixMillis;
 
@@ -192,22 +193,12 @@ fn tell_record(
     })
 }
 
-/// The decision with this route. A target that the record does not know counts as never asked.
+/// The decision with this route.
 fn decide_again(explanation: &Explanation<Candidate>, route: &Route) -> Decision {
     let Explanation {
         traits, decision, ..
     } = explanation;
-    let view = |id: &String| {
-        let mut known = decision.candidates.iter();
-        let found = known.find(|candidate| candidate.target == *id);
-        found.map_or_else(View::default, |candidate| candidate.health)
-    };
-    let views: Vec<View> = route
-        .targets
-        .iter()
-        .map(|target| view(&target.id))
-        .collect();
-    let plan = plan(traits, route, &views, decision.seed.value);
+    let plan = plan_again(traits, &decision.candidates, route, decision.seed.value);
     Decision::of(&plan, decision.seed)
 }
 

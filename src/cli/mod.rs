@@ -1,6 +1,8 @@
 //! The command line: native only, and the one place that prints.
 
+mod again;
 mod check;
+mod diff;
 mod explain;
 mod folder;
 mod schema;
@@ -42,6 +44,14 @@ enum Command {
     /// The same as `docs/schema/NAME.schema.json`, and as a Worker serves under /schema/NAME.json. Exit status: 0 good,
     /// 2 wrong usage.
     Schema(schema::Arguments),
+    /// Tells what differs between two config folders, or two files of one route.
+    ///
+    /// With --records it also tells what the change would have done to recorded traffic: shares, expected cost, and
+    /// requests that would have no target left.
+    ///
+    /// Exit status: 0 good, 1 NEW has problems that OLD has not (or, with --exit-code, there is a difference),
+    /// 2 wrong usage.
+    Diff(Box<diff::Arguments>),
 }
 
 /// Runs the command that the process was started with.
@@ -52,6 +62,7 @@ pub fn run() -> ExitCode {
         Command::Check { dir, json } => check::run(&dir, json),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
     }
 }
 

@@ -215,7 +215,7 @@ fn remark(known: &Explained) -> Option<String> {
     (!remarks.is_empty()).then(|| remarks.join("; "))
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
@@ -262,7 +262,7 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let escaped = |c: char| match c {
         c if c.is_control() => c.escape_default().to_string(),
         c => c.to_string(),

@@ -12,6 +12,7 @@ mod catalogue;
 mod condition;
 mod constraints;
 mod read;
+mod redirects;
 mod route;
 mod rule;
 pub mod schema;
@@ -24,6 +25,7 @@ pub use catalogue::Catalogue;
 pub use condition::{Condition, Fact, Pattern, Scalar, Subject, TEXT_BYTES_MAX, Test, Texts, When};
 pub use constraints::{Bounds, Constraints, DataCollection, MaxPrice, Sort};
 pub use read::{Node, PROBLEMS_MAX, Problem, Problems, nearest};
+pub use redirects::{Redirect, check_redirects, redirects};
 pub use route::{
     Deadlines, Limits, Midstream, Prefer, PreferChange, Quality, Route, Sticky, Target,
 };
@@ -73,6 +75,18 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
         }
     }
     hex
+}
+
+/// The problems of the entry `flags`. Nothing reads flags yet, so all that is asked of it is that it can be read.
+#[must_use]
+pub fn flag_problems(text: &str) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    match parse_tree(text) {
+        Ok(tree) if tree.is_object() => {}
+        Ok(_) => problems.note("", "a JSON object", "another value"),
+        Err(found) => problems.list = found,
+    }
+    problems.list
 }
 
 /// The entry as a tree, or the one problem that hides all others.

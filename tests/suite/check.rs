@@ -28,7 +28,7 @@ fn folders_are_told_every_problem_at_once() {
 fn file_may_name_its_schema() {
     let output = check(&folder("check").join("good"), &[]);
     let told = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(told, "2 files, 0 problems, 0 warnings\n");
+    assert_eq!(told, "3 files, 0 problems, 0 warnings\n");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use serde_json::Value;
 use waypost::access::KeyTerms;
-use waypost::config::{Catalogue, PROBLEMS_MAX, Problem, Problems, Route, schema};
+use waypost::config::{Catalogue, PROBLEMS_MAX, Problem, Problems, Route, flag_problems, schema};
 
 /// The beginnings of what only a reader can find, why, and an entry (`target` is a good one) that the schema accepts.
 pub const BEYOND: [(&str, &str, &str, &str); 11] = [
@@ -103,8 +103,7 @@ pub fn problems(name: &str, text: &str) -> Vec<Problem> {
         "route" => Route::parse("r", text, &CATALOGUE).err(),
         "providers" => Catalogue::parse(text).err(),
         "keys" => Some(problems_of_keys(text)),
-        // Nobody reads them.
-        "flags" => None,
+        "flags" => Some(flag_problems(text)),
         other => panic!("no reader of {other}"),
     }
     .unwrap_or_default()
