@@ -9,10 +9,12 @@
 //! Not here: where entries are stored and how long they are kept in memory (`edge/entries.rs`).
 
 mod catalogue;
+mod claims;
 mod condition;
 mod constraints;
 mod read;
 mod redirects;
+mod revisions;
 mod route;
 mod rule;
 pub mod schema;
@@ -22,10 +24,14 @@ mod window;
 use sha2::{Digest, Sha256};
 
 pub use catalogue::Catalogue;
+pub use claims::Claims;
 pub use condition::{Condition, Fact, Pattern, Scalar, Subject, TEXT_BYTES_MAX, Test, Texts, When};
 pub use constraints::{Bounds, Constraints, DataCollection, MaxPrice, Sort};
 pub use read::{Node, PROBLEMS_MAX, Problem, Problems, nearest};
 pub use redirects::{Redirect, check_redirects, redirects};
+pub use revisions::{
+    Action, BY_BYTES_MAX, Change, EntryName, NOTE_BYTES_MAX, Precondition, Unmet, before,
+};
 pub use route::{
     Deadlines, Limits, Midstream, Prefer, PreferChange, Quality, Route, Sticky, Target,
 };

@@ -22,7 +22,7 @@ use worker::{Context, Env};
 use super::slot::{Found, Slot};
 use super::{js, kv};
 use crate::access::{KeyTerms, entry_name};
-use crate::config::{Catalogue, Problem, Revision, Route};
+use crate::config::{Catalogue, EntryName, Problem, Revision, Route};
 use crate::units::Millis;
 
 /// How old an entry may grow before it is read again. `REFRESH_MS` sets another.
@@ -259,18 +259,27 @@ impl Entries {
         self.keep_as_good("providers", accepted, good);
     }
 
+    /// Takes what this isolate has just written to KV, so that its next request sees it. A route is resolved against
+    /// what is remembered of the providers; routes that new providers concern follow at their own refresh.
+    pub async fn take_written(&self, name: &EntryName, text: Option<&str>) {
+        match name {
+            EntryName::Flags => {}
+            EntryName::Providers => self.take_catalogue(text, None),
+            EntryName::Key(_) => take_key(&name.key(), text),
+            EntryName::Route(name) => {
+                // The providers must be known. Where KV does not tell them, the route is read when it is asked for.
+                if self.catalogue().await.is_ok() {
+                    self.take_route(name, text, None);
+                    take_route_name(name, text.is_some());
+                }
+            }
+        }
+    }
+
     async fn read_key(&self, entry: &str) -> Result<(), Unreadable> {
         let names = [entry.to_owned()];
         let texts = kv::read(&self.env, &names).await.map_err(|_| Unreadable)?;
-        let text = texts.first().cloned().flatten();
-        let hash = entry.strip_prefix("key:").unwrap_or(entry);
-        MEMORY.with_borrow_mut(|memory| {
-            make_room(&mut memory.keys, entry);
-            let slot = memory.keys.entry(entry.to_owned()).or_default();
-            // Terms that cannot be read admit nobody: a guess could be too generous.
-            let terms = text.and_then(|text| KeyTerms::parse(hash, &text).ok());
-            slot.set(terms.map(Arc::new));
-        });
+        take_key(entry, texts.first().and_then(Option::as_deref));
         Ok(())
     }
 
@@ -342,6 +351,32 @@ impl GoodRoute<'_> {
         let route = Route::parse(name, &self.route, &catalogue).ok()?.value;
         Some((route, Revision::of(&self.route)))
     }
+}
+
+fn take_route_name(name: &str, is_there: bool) {
+    MEMORY.with_borrow_mut(|memory| {
+        let Some(names) = memory.route_names.value.as_mut().map(Arc::make_mut) else {
+            return;
+        };
+        match names.binary_search_by(|known| known.as_str().cmp(name)) {
+            Ok(place) if !is_there => {
+                names.remove(place);
+            }
+            Err(place) if is_there => names.insert(place, name.to_owned()),
+            _ => {}
+        }
+    });
+}
+
+fn take_key(entry: &str, text: Option<&str>) {
+    let hash = entry.strip_prefix("key:").unwrap_or(entry);
+    MEMORY.with_borrow_mut(|memory| {
+        make_room(&mut memory.keys, entry);
+        let slot = memory.keys.entry(entry.to_owned()).or_default();
+        // Terms that cannot be read admit nobody: a guess could be too generous.
+        let terms = text.and_then(|text| KeyTerms::parse(hash, text).ok());
+        slot.set(terms.map(Arc::new));
+    });
 }
 
 fn route_entry(name: &str) -> String {

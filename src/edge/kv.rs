@@ -29,6 +29,47 @@ pub async fn write(env: &Env, name: &str, text: &str) -> Result<(), Thrown> {
     Ok(())
 }
 
+/// As [`write`], with metadata, a JSON text, that a listing gives back.
+pub async fn write_with_metadata(
+    env: &Env,
+    name: &str,
+    text: &str,
+    metadata: &str,
+) -> Result<(), Thrown> {
+    let metadata = js_sys::JSON::parse(metadata)?;
+    let options = js::object(&[("metadata", metadata)]);
+    js::call(
+        &binding(env),
+        "put",
+        &[name.into(), text.into(), options.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+pub async fn delete(env: &Env, name: &str) -> Result<(), Thrown> {
+    js::call(&binding(env), "delete", &[name.into()]).await?;
+    Ok(())
+}
+
+/// The first entries that begin so, in the order of their names, each with its metadata as JSON.
+pub async fn list_with_metadata(
+    env: &Env,
+    prefix: &str,
+    limit: u32,
+) -> Result<Vec<(String, String)>, Thrown> {
+    let options = js::object(&[("prefix", prefix.into()), ("limit", limit.into())]);
+    let page = js::call(&binding(env), "list", &[options.into()]).await?;
+    let read = |key: JsValue| {
+        let metadata = js_sys::JSON::stringify(&js::get(&key, "metadata")).ok()?;
+        Some((js::get_text(&key, "name")?, String::from(metadata)))
+    };
+    Ok(Array::from(&js::get(&page, "keys"))
+        .iter()
+        .filter_map(read)
+        .collect())
+}
+
 /// The names of all entries that begin so, at most a thousand.
 pub async fn list(env: &Env, prefix: &str) -> Result<Vec<String>, Thrown> {
     let options = js::object(&[("prefix", prefix.into()), ("limit", LIST_MAX.into())]);

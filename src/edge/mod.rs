@@ -98,7 +98,7 @@ impl Edge {
             ("POST", "/v1/chat/completions" | "/v1/messages") => self.chat(dialect).await,
             ("POST", "/v1/route") => self.explain(dialect).await,
             ("GET", _) if path.starts_with("/schema/") => schema::answer(path),
-            ("GET", _) if path.starts_with("/admin/api/") => self.admin(path, query).await,
+            (_, _) if path.starts_with("/admin/api/") => self.admin(path, query).await,
             _ => Err(no_such_path(&method, path)),
         };
         answered.unwrap_or_else(|error| respond::error(dialect, &error, Vec::new()))
@@ -135,7 +135,7 @@ impl Edge {
     async fn admin(&self, path: &str, query: &str) -> Answered {
         caller::check_admin(&self.request, &self.env)?;
         let path = path.strip_prefix("/admin/api").unwrap_or(path);
-        Ok(admin::answer(path, query, &self.env).await)
+        Ok(admin::answer(path, query, &self.request, &self.env, &self.entries).await)
     }
 
     async fn caller(&self) -> Result<Arc<KeyTerms>, ClientError> {
@@ -430,7 +430,7 @@ fn no_such_path(method: &str, path: &str) -> ClientError {
         code: "not_found".to_owned(),
         message: format!(
             "no such path: {method} {path}; there are POST /v1/chat/completions, POST /v1/messages, POST /v1/route, \
-             GET /v1/models, GET /healthz, GET /schema/<name>.json and GET /admin/api/records"
+             GET /v1/models, GET /healthz, GET /schema/<name>.json, GET /admin/api/records and /admin/api/config"
         ),
         param: None,
         retry_after: None,

@@ -1,4 +1,4 @@
-//! The admin API: what was recorded. Behind the admin key, which `mod.rs` has checked.
+//! The admin API's records: what was decided and done.
 
 use futures::future::try_join_all;
 use serde::Deserialize;
@@ -7,9 +7,10 @@ use wasm_bindgen::JsValue;
 use web_sys::Response;
 use worker::{D1Database, Env, Range};
 
-use super::journal::ensure_table;
-use super::respond;
-use crate::dialects::{ClientError, Dialect};
+use super::refuse;
+use crate::dialects::ClientError;
+use crate::edge::journal::ensure_table;
+use crate::edge::respond;
 
 const LIMIT_DEFAULT: u32 = 20;
 /// Each record is one read of R2.
@@ -28,18 +29,14 @@ struct Page<'a> {
     records: Vec<&'a RawValue>,
 }
 
-/// Answers `GET /admin/api/records` and `GET /admin/api/records/<id>`; `path` is what follows `/admin/api`.
-pub async fn answer(path: &str, query: &str, env: &Env) -> Response {
-    let answered = match path.strip_prefix("/records") {
-        Some("" | "/") => match limit(query) {
+/// Answers `GET /admin/api/records` and `GET /admin/api/records/<id>`; `id` is what follows, if anything.
+pub async fn answer(id: &str, query: &str, env: &Env) -> Response {
+    let answered = match id {
+        "" => match limit(query) {
             Ok(limit) => newest(limit, env).await,
             Err(error) => return refuse(&error),
         },
-        Some(rest) => match rest.strip_prefix('/') {
-            Some(id) => one(id, env).await,
-            None => Ok(None),
-        },
-        None => Ok(None),
+        id => one(id, env).await,
     };
     match answered {
         Ok(Some(response)) => response,
@@ -143,8 +140,4 @@ fn unreadable() -> ClientError {
         param: None,
         retry_after: None,
     }
-}
-
-fn refuse(error: &ClientError) -> Response {
-    respond::error(Dialect::OpenaiChat, error, Vec::new())
 }
