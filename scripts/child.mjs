@@ -16,15 +16,16 @@ const TAIL_LINES = 25;
 const running = new Set();
 
 /**
- * Runs to the end and returns `{ code, output, seconds }`; code 127 means it could not be started. With a
+ * Runs to the end and returns `{ code, output, stdout, seconds }`, where `output` has both streams as they came and
+ * `stdout` that one alone; code 127 means it could not be started. With a
  * `title` the screen shows it as a job; `onStop` tidies up if we are stopped meanwhile.
  */
 export async function run(command, args, { title, takes, cwd = ROOT, env = {}, onStop } = {}) {
   const job = title === undefined ? undefined : startJob(title, takes);
   const startMs = Date.now();
-  const { code, output } = await finish(command, args, { cwd, env: { ...process.env, ...env } }, onStop);
+  const { code, output, stdout } = await finish(command, args, { cwd, env: { ...process.env, ...env } }, onStop);
   job?.end(code === 0 ? '✓' : '✗');
-  return { code, output, seconds: (Date.now() - startMs) / 1000 };
+  return { code, output, stdout, seconds: (Date.now() - startMs) / 1000 };
 }
 
 /** The last lines of a program's output, for an error message. */
@@ -58,15 +59,19 @@ function finish(command, args, options, onStop) {
     });
     const entry = { child, onStop };
     let output = '';
+    let stdout = '';
     const keep = (text) => {
       output = (output + text).slice(-OUTPUT_CHARS_MAX);
     };
-    child.stdout.setEncoding('utf8').on('data', keep);
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      keep(text);
+      stdout = (stdout + text).slice(-OUTPUT_CHARS_MAX);
+    });
     child.stderr.setEncoding('utf8').on('data', keep);
     hold(entry);
     const end = (code) => {
       release(entry);
-      resolve({ code, output });
+      resolve({ code, output, stdout });
     };
     child.on('error', (error) => {
       keep(`${command}: ${error.message}\n`);

@@ -34,6 +34,19 @@ export function requireNoLocalMode() {
   }
 }
 
+/** The id of the KV namespace that the Worker is bound to. */
+export function namespaceId() {
+  const block = /^\[\[kv_namespaces\]\]\s*$([^[]*)/m.exec(wranglerToml())?.[1] ?? '';
+  const id = /^\s*id\s*=\s*"([^"]*)"/m.exec(block)?.[1];
+  if (id === undefined) throw new Problem('wrangler.toml names no id under [[kv_namespaces]].');
+  return id;
+}
+
+/** The account, from the environment or wrangler.toml; nothing where neither tells. */
+export function accountId() {
+  return process.env.CLOUDFLARE_ACCOUNT_ID ?? /^\s*account_id\s*=\s*"([^"]+)"/m.exec(wranglerToml())?.[1];
+}
+
 function wranglerToml() {
   return readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
 }

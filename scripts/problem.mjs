@@ -20,6 +20,11 @@ export class Problem extends Error {
 
 /** Runs a script's `main`, whose result is the exit code (nothing means 0). */
 export async function runScript(main) {
+  // `npm run history | head` closes the pipe while there is more to say.
+  process.stdout.on('error', (error) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
   try {
     process.exitCode = (await main()) ?? 0;
   } catch (error) {

@@ -1,67 +1,79 @@
 // `npm run push -- DIR`: a config folder into KV, live everywhere within about a minute, with no deploy.
 //
-// Only adds and replaces: a namespace is shared by teams that each push a folder of their own, so what
-// this folder lacks is not deleted. `npx wrangler kv key delete --binding KV route:NAME --remote` does.
+// Only adds and replaces: a namespace is shared by teams that each push a folder of their own, so what this folder lacks is
+// not deleted. Every revision that was live is kept, and `npm run rollback` goes back to it.
 
 import './node-version.mjs';
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
-import { checkFolder } from './check.mjs';
-import { runInteractive } from './child.mjs';
-import { requireAccountIds } from './cloudflare.mjs';
+import {
+  CHANGE_FLAGS,
+  CHANGE_USAGE,
+  carryOut,
+  changesOf,
+  checkChangeFlags,
+  placeFlags,
+  readLive,
+} from './change.mjs';
 import { readConfigFolder } from './config-folder.mjs';
 import { parseFlags, wrongUsage } from './flags.mjs';
 import { Problem, runScript } from './problem.mjs';
-import { fromCaller, wranglerCommand } from './project.mjs';
-import { say } from './screen.mjs';
-import { setUp } from './setup.mjs';
+import { fromCaller } from './project.mjs';
+import { leaveStdoutAlone, say } from './screen.mjs';
+import { setUpForConfig } from './setup.mjs';
+import { revisionOf } from './store/names.mjs';
+import { WHERE_FLAGS, WHERE_USAGE, openStore } from './store/open.mjs';
 
-const USAGE = `usage: npm run push -- DIR [--remote | --local] [--force]
+const USAGE = `usage: npm run push -- DIR [--remote | --local | --url URL] [--preview RECORDS] [--note TEXT] [--yes] [--force]
 
-Checks DIR (providers.json, routes/, flags.json, keys.json) and puts it into KV. Entries that DIR does not
-have are left as they are.
+Checks DIR (providers.json, routes/, flags.json, keys.json), shows what differs from what is live, and puts that into KV.
+Entries that DIR does not have are left as they are.
 
-  --remote   into the KV namespace that wrangler.toml names (this is the default)
-  --local    into the KV of "npm start" on this machine, also while it runs
-  --force    push even if "waypost check" finds problems`;
+${WHERE_USAGE}
+${CHANGE_USAGE}`;
 
 await runScript(async () => {
-  const { flags, positionals } = parseFlags(
-    process.argv.slice(2),
-    { local: true, remote: true, force: true },
-    USAGE,
-  );
+  const { flags, positionals } = parseFlags(process.argv.slice(2), { ...WHERE_FLAGS, ...CHANGE_FLAGS }, USAGE);
   if (positionals.length !== 1)
     throw wrongUsage(`expected one config folder, got ${positionals.length}`, USAGE);
-  if (flags.local && flags.remote) throw wrongUsage('--local and --remote exclude each other', USAGE);
-  if (!flags.local) requireAccountIds();
-  await setUp();
+  checkChangeFlags(flags, USAGE);
+  if (flags.json) leaveStdoutAlone();
   const folder = fromCaller(positionals[0]);
   const { entries, plainKeys } = await readConfigFolder(folder);
-  if (!flags.local && plainKeys > 0) throw plainKeysProblem(folder, plainKeys);
-  await checkFolder(folder, flags);
-  return push(entries, flags.local ? '--local' : '--remote');
+  const { store, isLocal, url } = await openStore(flags, USAGE);
+  try {
+    if (!isLocal && plainKeys > 0) throw plainKeysProblem(folder, plainKeys);
+    await setUpForConfig();
+    return await push(store, entries, { flags, url });
+  } finally {
+    store.close();
+  }
 });
 
-async function push(entries, where) {
-  const folder = mkdtempSync(join(tmpdir(), 'waypost-push-'));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  process.once('exit', remove);
-  const file = join(folder, 'entries.json');
-  writeFileSync(file, JSON.stringify([...entries].map(([key, value]) => ({ key, value }))), { mode: 0o600 });
-  const [command, ...args] = wranglerCommand('kv', 'bulk', 'put', file, '--binding', 'KV', where);
-  const exitCode = await runInteractive(command, args, { WRANGLER_SEND_METRICS: 'false' });
-  if (exitCode === 0) say(`✓ pushed ${[...entries.keys()].join(', ')}`);
-  return exitCode === 0 ? 0 : 1;
+async function push(store, entries, { flags, url }) {
+  const live = await readLive(store, entries.keys());
+  const changes = changesOf(live, entries);
+  if (changes.length === 0) {
+    say(`Nothing to push: ${store.where} has all of it.`);
+    if (flags.json) console.log(JSON.stringify({ written: [], diff: { entries: [] } }));
+    return 0;
+  }
+  const { isWritten, diff } = await carryOut(store, live, changes, { flags, url, usage: USAGE, action: 'push' });
+  if (!isWritten) return 1;
+  const written = changes.map(({ entry, text, was }) => ({ entry, revision: revisionOf(text), was }));
+  if (flags.json) console.log(JSON.stringify({ written, diff }));
+  say(`\n✓ pushed to ${store.where}:\n`);
+  for (const { entry, revision } of written) say(`  ${entry}  ${revision}`);
+  say('\nTo go back:\n');
+  for (const { entry, was } of written.filter(({ was }) => was !== undefined)) {
+    say(`  npm run rollback -- ${entry.replace(/^route:/, '')}${placeFlags(flags)}    # to ${was}`);
+  }
+  return 0;
 }
 
 function plainKeysProblem(folder, count) {
   return new Problem(
     `${folder}/keys.json holds ${count} key${count === 1 ? '' : 's'} as plain text, which is for this machine only. ` +
-      'For --remote, write the hash in its place, "sha256:<hex>"; this prints the hex of a key:\n\n' +
+      'For another place, write the hash in its place, "sha256:<hex>"; this prints the hex of a key:\n\n' +
       '  printf %s "$KEY" | sha256sum',
   );
 }

@@ -48,6 +48,12 @@ export async function setUp({ components = [] } = {}) {
   return { rustc, tools: await ensureTools() };
 }
 
+/** What changing the configuration needs: the CLI's compiler and the Node packages, but no tools for a build. */
+export async function setUpForConfig() {
+  await requireRust();
+  await requireNodePackages();
+}
+
 async function requireRust() {
   const cargo = await run('cargo', ['--version']);
   const rustc = await run('rustc', ['--version', '--verbose']);
