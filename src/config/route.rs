@@ -35,6 +35,7 @@ pub struct Route {
     pub limits: Limits,
     pub deadlines: Deadlines,
     pub midstream: Midstream,
+    pub hedge: Option<Hedge>,
     /// For callers on a continent (ISO's two letters; `*` for the rest), regions from the nearest to the farthest.
     pub ring: BTreeMap<String, Vec<String>>,
 }
@@ -177,6 +178,15 @@ pub enum Midstream {
     Buffer,
 }
 
+/// When a second target is asked beside one that has not begun to answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Hedge {
+    /// After this time; else after what the first target's recent streams say.
+    pub after: Option<Millis>,
+    /// What the second is expected to cost at most.
+    pub cost_max: Option<MicroUsd>,
+}
+
 impl Limits {
     /// These limits, with `over`'s where it has any.
     #[must_use]
@@ -304,6 +314,7 @@ impl Route {
             limits: Limits::default(),
             deadlines: Deadlines::default(),
             midstream: Midstream::default(),
+            hedge: None,
             ring: BTreeMap::new(),
         }
     }
@@ -369,6 +380,9 @@ fn read_settings(
     }
     if let Some(node) = fields.field("deadlines") {
         route.deadlines = read_deadlines(&node, problems);
+    }
+    if let Some(node) = fields.field("hedge") {
+        route.hedge = read_hedge(&node, problems);
     }
     if let Some(node) = fields.field("midstream") {
         route.midstream = read_midstream(&node, problems, warnings).unwrap_or_default();
@@ -639,6 +653,23 @@ pub(super) fn read_deadlines(node: &Node<'_>, problems: &mut Problems) -> Deadli
         idle: span("idle_ms"),
         total: span("total_ms"),
     }
+}
+
+/// `true`, or an object.
+fn read_hedge(node: &Node<'_>, problems: &mut Problems) -> Option<Hedge> {
+    if !node.value.is_object() {
+        return node.flag(problems)?.then(Hedge::default);
+    }
+    let fields = node.object(&["after_ms", "cost_usd_max"], problems)?;
+    let after = fields
+        .field("after_ms")
+        .and_then(|node| node.whole(1, DAY_MS, problems))
+        .map(Millis);
+    let cost_max = fields
+        .field("cost_usd_max")
+        .and_then(|node| node.number(0.0, COST_USD_MAX, problems))
+        .map(|usd| MicroUsd(usd * 1e6));
+    Some(Hedge { after, cost_max })
 }
 
 fn read_midstream(

@@ -44,7 +44,7 @@ pub(super) struct Attempt {
     pub heard_at: UnixMillis,
     pub status: Option<u16>,
     pub finish: Option<FinishReason>,
-    /// Absent while it runs.
+    /// Absent while it runs, and where it was abandoned.
     pub result: Option<Result<(), AttemptFailure>>,
     /// Unshown pieces of a stream, until the first good token.
     pub prelude: Heard,
@@ -151,7 +151,13 @@ impl Attempt {
     }
 
     pub fn is_live(&self) -> bool {
-        self.result.is_none()
+        self.ended_at.is_none()
+    }
+
+    /// Ends it without a result: nothing it says matters any more.
+    pub fn abandon(&mut self, now: UnixMillis) {
+        self.ended_at = Some(now);
+        self.prelude = Heard::default();
     }
 
     pub fn waiting(&self) -> Waiting {
@@ -399,6 +405,10 @@ impl Attempt {
         })
     }
 
+    pub fn is_of(&self, route: &Arc<Route>) -> bool {
+        Arc::ptr_eq(&self.route, route)
+    }
+
     pub fn target(&self) -> Option<&Target> {
         self.route.targets.get(self.place)
     }
@@ -479,7 +489,7 @@ fn plain(failure: AttemptFailure) -> Failed {
     (failure, ProviderError::default())
 }
 
-fn too_large(limit: usize) -> Failed {
+pub(super) fn too_large(limit: usize) -> Failed {
     let limit_bytes = u64::try_from(limit).unwrap_or(u64::MAX);
     plain(AttemptFailure::TooLarge { limit_bytes })
 }

@@ -30,7 +30,7 @@ pub(super) enum Due {
     Complete,
 }
 
-/// Whether this route's clocks need a stream.
+/// Whether these clocks need a stream.
 pub(super) fn need_stream(deadlines: &Deadlines) -> bool {
     deadlines.headers.is_some() || deadlines.first_token.is_some()
 }

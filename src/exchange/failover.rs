@@ -62,7 +62,10 @@ impl Exchange {
                 now,
                 outputs,
             );
-        } else if is_key_at_fault && self.retry_with_another_key(attempt, health, now, outputs) {
+        } else if self.is_another_live() {
+        } else if (is_key_at_fault && self.retry_with_another_key(attempt, health, now, outputs))
+            || self.retry_soon(attempt, &failure, health, now)
+        {
         } else if failure.may_another_help() {
             self.try_next(health, now, outputs);
         } else {
@@ -133,6 +136,9 @@ impl Exchange {
                 }
             }
             if self.order.fallbacks.is_empty() {
+                if self.wait_out(health, now) {
+                    return;
+                }
                 return self.give_up(now, outputs);
             }
             self.fall_back(health, now);
@@ -148,7 +154,7 @@ impl Exchange {
         self.taken = 0;
     }
 
-    fn send(
+    pub(super) fn send(
         &mut self,
         place: usize,
         health: &mut Health,
@@ -166,7 +172,8 @@ impl Exchange {
         let traits = &routing.traits;
         let is_streaming = traits.is_streaming
             || (traits.unportable.is_none()
-                && deadlines::need_stream(&self.plan.settings.deadlines));
+                && (deadlines::need_stream(&self.plan.settings.deadlines)
+                    || routing.route.hedge.is_some()));
         let draw = routing
             .seed
             .value
@@ -213,7 +220,7 @@ impl Exchange {
     }
 
     /// No target is left: the client gets the reason.
-    fn give_up(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+    pub(super) fn give_up(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         let own_words = self.refusal_as_it_came();
         let (error, ending) = match &self.last_failure {
             None => (ClientError::from(&self.no_candidate()), Ending::Rejected),
@@ -222,10 +229,15 @@ impl Exchange {
             }
             Some(_) => (self.failure_for_client(), Ending::Rejected),
         };
+        let mut headers = self.headers(error.retry_after);
+        if ending == Ending::Failed && error.retry_after.is_none() {
+            // OpenAI's and Anthropic's SDKs heed it: all that could be tried has been.
+            headers.push(("x-should-retry", "false".to_owned()));
+        }
         let head = ResponseHead {
             status: error.status,
             content_type: "application/json",
-            headers: self.headers(error.retry_after),
+            headers,
         };
         outputs.push(Output::Respond(head));
         let body = own_words.unwrap_or_else(|| self.client.error(&error));
@@ -289,7 +301,7 @@ impl Exchange {
 }
 
 /// Why no call was made.
-enum NotSent {
+pub(super) enum NotSent {
     TooMany,
     NotTranslatable,
 }

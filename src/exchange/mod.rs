@@ -6,27 +6,31 @@
 //! exchange ends in exactly one [`Output::Finish`], after which all inputs are ignored; and a stream that broke is
 //! never ended as if it were whole.
 //!
-//! One attempt runs at a time. Each keeps its own unshown prelude and its own clocks, so that a second one beside
-//! it changes nothing here but who may begin.
+//! One attempt runs at a time, or two where a route hedges. Each keeps its own unshown prelude and its own clocks, so
+//! that a second one beside it changes nothing here but who may begin.
 //!
 //! Not here: sockets, timers, secrets' values (`edge/`), and what a failure says about a target (`health/`).
 
+mod again;
 mod attempt;
 mod call;
 mod client;
 mod deadlines;
 mod expected;
 mod failover;
+mod hedge;
 mod order;
 mod report;
 
 use crate::chat::{Answer, AttemptFailure, ProviderError};
+use crate::config::Midstream;
 use crate::decide::{Candidate, Plan};
 use crate::health::{Health, Observation};
 use crate::journal::{Ending, Explanation, Record};
 use crate::units::UnixMillis;
 
-use attempt::{Attempt, Ended, Failed, Heard};
+use again::Again;
+use attempt::{ANSWER_BYTES_MAX, Attempt, Ended, Failed, Heard};
 use client::Client;
 use deadlines::{Due, next_due};
 
@@ -113,6 +117,9 @@ pub struct Exchange {
     /// What the client's names before the one whose plan this is came to.
     passed: Vec<Explanation<Candidate>>,
     attempts: Vec<Attempt>,
+    /// A call to a target that has failed before, which waits for its time.
+    again: Option<Again>,
+    has_hedged: bool,
     /// The attempt whose answer the client sees.
     winner: Option<usize>,
     client: Client,
@@ -133,6 +140,8 @@ impl Exchange {
             taken: 0,
             passed: Vec::new(),
             attempts: Vec::new(),
+            again: None,
+            has_hedged: false,
             winner: None,
             client,
             last_failure: None,
@@ -140,6 +149,7 @@ impl Exchange {
             is_over: false,
         };
         let mut outputs = Vec::new();
+        health.retries.request(now);
         exchange.try_next(health, now, &mut outputs);
         exchange.set_wake(now, &mut outputs);
         (exchange, outputs)
@@ -216,15 +226,25 @@ impl Exchange {
             return;
         };
         let (heard, result) = running.chunk(bytes, now);
-        self.hear(attempt, heard, now, outputs);
-        if let Err(failed) = result {
+        self.hear(attempt, heard, health, now, outputs);
+        if let Err(failed) = result
+            && self.live(attempt).is_some()
+        {
             self.fail(attempt, failed, health, now, outputs);
         }
     }
 
     /// Shows the client what was heard, once there is a good token to show.
-    fn hear(&mut self, attempt: usize, heard: Heard, now: UnixMillis, outputs: &mut Vec<Output>) {
-        let shows_at_once = self.client.is_streaming();
+    fn hear(
+        &mut self,
+        attempt: usize,
+        heard: Heard,
+        health: &mut Health,
+        now: UnixMillis,
+        outputs: &mut Vec<Output>,
+    ) {
+        let shows_at_once =
+            self.client.is_streaming() && self.order.routing.route.midstream != Midstream::Buffer;
         let Some(running) = self.attempts.get_mut(attempt) else {
             return;
         };
@@ -233,13 +253,29 @@ impl Exchange {
             return;
         }
         running.prelude.append(heard);
-        if shows_at_once && running.first_token_at.is_some() {
-            self.commit(attempt, now, outputs);
+        if running.first_token_at.is_none() {
+            return;
+        }
+        if shows_at_once {
+            self.commit(attempt, health, now, outputs);
+        } else if running.prelude.raw.len() > ANSWER_BYTES_MAX {
+            let failed = attempt::too_large(ANSWER_BYTES_MAX);
+            self.fail(attempt, failed, health, now, outputs);
+        } else {
+            // The first good token wins, though nothing is shown before the last.
+            self.cancel_others(attempt, health, now, outputs);
         }
     }
 
     /// The client's answer begins, with all that this attempt has said so far.
-    fn commit(&mut self, attempt: usize, now: UnixMillis, outputs: &mut Vec<Output>) {
+    fn commit(
+        &mut self,
+        attempt: usize,
+        health: &mut Health,
+        now: UnixMillis,
+        outputs: &mut Vec<Output>,
+    ) {
+        self.cancel_others(attempt, health, now, outputs);
         let Some(running) = self.attempts.get_mut(attempt) else {
             return;
         };
@@ -268,11 +304,13 @@ impl Exchange {
         };
         match running.end(takes_whole, now) {
             Ok(Ended::Stream(heard)) => {
-                self.hear(attempt, heard, now, outputs);
-                self.complete(attempt, health, now, outputs);
+                self.hear(attempt, heard, health, now, outputs);
+                if self.live(attempt).is_some() {
+                    self.complete(attempt, health, now, outputs);
+                }
             }
             Ok(Ended::Whole { answer, body }) => {
-                self.commit(attempt, now, outputs);
+                self.commit(attempt, health, now, outputs);
                 let body = self.whole_body(attempt, &answer, body);
                 outputs.push(Output::Emit(body));
                 self.succeed(attempt, health, now);
@@ -297,7 +335,7 @@ impl Exchange {
         outputs: &mut Vec<Output>,
     ) {
         if self.winner != Some(attempt) {
-            self.commit(attempt, now, outputs);
+            self.commit(attempt, health, now, outputs);
         }
         outputs.extend(self.client.close().map(Output::Emit));
         self.succeed(attempt, health, now);
@@ -310,6 +348,8 @@ impl Exchange {
             self.run_out_of_time(health, now, outputs);
             return;
         }
+        self.ask_again(health, now, outputs);
+        self.hedge(health, now, outputs);
         for attempt in 0..self.attempts.len() {
             let deadlines = self.plan.settings.deadlines;
             let Some(running) = self.live(attempt) else {
@@ -346,6 +386,10 @@ impl Exchange {
     fn run_out_of_time(&mut self, health: &mut Health, now: UnixMillis, outputs: &mut Vec<Output>) {
         self.taken = self.plan.order.len();
         self.order.fallbacks.clear();
+        if self.again.take().is_some() {
+            // What it waited for is not asked any more, and what came before it is known.
+            return self.give_up(now, outputs);
+        }
         let waited = now.since(self.began_at);
         let phase = crate::chat::Phase::End;
         for attempt in 0..self.attempts.len() {
@@ -406,7 +450,7 @@ impl Exchange {
     fn abandon(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         for attempt in 0..self.attempts.len() {
             if let Some(running) = self.live(attempt) {
-                running.ended_at = Some(now);
+                running.abandon(now);
                 outputs.push(Output::Cancel { attempt });
             }
         }
@@ -422,7 +466,9 @@ impl Exchange {
         let deadlines = self.plan.settings.deadlines;
         let live = self.attempts.iter().filter(|attempt| attempt.is_live());
         let due = live.map(|attempt| next_due(attempt, &deadlines).0);
-        let Some(at) = due.chain(self.total_due()).min() else {
+        let again = self.again.map(|again| again.at);
+        let others = [self.total_due(), again, self.hedge_due()];
+        let Some(at) = due.chain(others.into_iter().flatten()).min() else {
             return;
         };
         if self.wake_at.is_none_or(|known| at < known || known <= now) {

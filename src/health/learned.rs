@@ -116,7 +116,7 @@ impl Learned {
     /// What an estimate is to be multiplied with: the geometric mean of what was seen, with a prior of 1.
     #[must_use]
     pub fn prompt_factor(&self) -> f64 {
-        let LogMean { sum, weight } = self.ln_prompt_factor;
+        let LogMean { sum, weight, .. } = self.ln_prompt_factor;
         libm::exp(sum / (weight + PRIOR_WEIGHT))
     }
 

@@ -13,6 +13,7 @@
 //!
 //! Not here: what an ejection does to a plan (`decide/`).
 
+mod budget;
 mod digest;
 mod learned;
 mod standing;
@@ -26,6 +27,7 @@ use crate::chat::{AttemptFailure, Usage};
 use crate::dialects::Prefix;
 use crate::units::{Millis, Tokens, UnixMillis};
 
+pub use budget::{RETRY_FLOOR, RETRY_RATIO, RetryBudget};
 pub use digest::Digest;
 pub use learned::{CACHE_HITS_PRIOR, Expected, LEARNED_HALF_LIFE, Learned, PROMPT_FACTOR_MAX};
 pub use standing::{Admission, Standing};
@@ -47,6 +49,8 @@ pub struct Health {
     /// Keys of pools that rest, and until when; by the secret's name.
     keys: BTreeMap<String, UnixMillis>,
     warm: Warm,
+    /// What may be sent beside what clients asked for.
+    pub retries: RetryBudget,
 }
 
 /// What an attempt showed.
@@ -63,6 +67,10 @@ pub enum Observation {
         counted: Option<(Expected, Usage)>,
     },
     Failed(AttemptFailure),
+    /// It was cancelled after this long without a good token, because another target's came first.
+    Outrun {
+        waited: Millis,
+    },
 }
 
 /// All that a decision reads of one target's health. A record keeps it, so that the decision can be replayed.
@@ -71,6 +79,9 @@ pub struct View {
     /// The expected share of attempts that succeed, strictly between 0 and 1.
     pub p_success: f64,
     pub ttft_seconds: f64,
+    /// What 95 in 100 of its streams need less than; absent while too little is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ttft_p95_seconds: Option<f64>,
     pub seconds_per_token: f64,
     /// How long its answers are, for the cost of the next one.
     pub answer_tokens: f64,

@@ -79,6 +79,7 @@ impl Standing {
                 }
                 self.succeeded();
             }
+            Observation::Outrun { waited } => self.digest.outrun(*waited, now),
             Observation::Failed(failure) if failure.is_targets_fault() => self.failed(failure, now),
             Observation::Failed(_) => {}
         }
@@ -90,6 +91,7 @@ impl Standing {
         View {
             p_success: digest.p_success(),
             ttft_seconds: digest.ttft_seconds(),
+            ttft_p95_seconds: digest.ttft_p95_seconds(),
             seconds_per_token: digest.seconds_per_token(),
             answer_tokens: digest.answer_tokens(),
             rate_limited: digest.rate_limited,

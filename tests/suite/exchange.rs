@@ -36,6 +36,8 @@ struct Script {
     fallbacks: Vec<String>,
     /// The value of `x-waypost-limits`.
     limits: Option<String>,
+    /// Whether the isolate has used up what it may add to its requests.
+    is_budget_spent: bool,
     request: String,
     steps: Vec<(u64, Step)>,
 }
@@ -126,6 +128,7 @@ fn run(script: &Script, cut: Option<usize>) -> Run {
     let mut health = Health::default();
     let mut stage = Stage::default();
     let start = UnixMillis(1_000_000);
+    while script.is_budget_spent && health.retries.take(start) {}
     let (mut exchange, outputs) = Exchange::begin(order, &mut health, start);
     stage.take(0, outputs);
     for (at, step) in &script.steps {
@@ -314,6 +317,7 @@ fn parse(text: &str, name: &str) -> Script {
         route: String::new(),
         fallbacks: Vec::new(),
         limits: None,
+        is_budget_spent: false,
         request: String::new(),
         steps: Vec::new(),
     };
@@ -328,6 +332,7 @@ fn parse(text: &str, name: &str) -> Script {
             "client" => script.client = Dialect::parse(rest).unwrap(),
             "route" => script.route = rest.to_owned(),
             "fallback" => script.fallbacks.push(rest.to_owned()),
+            "budget" => script.is_budget_spent = rest == "spent",
             "limits" => script.limits = Some(rest.to_owned()),
             "request" => script.request = rest.to_owned(),
             "attempts" => {
@@ -454,7 +459,7 @@ fn short_form(word: &str, rest: &str, dialect: Dialect) -> Vec<u8> {
 /// Runs a stream or a whole answer of `chunks` equal pieces against a route of two targets, and tells how the first
 /// attempt ended and how many bytes the client got.
 fn flood(is_streaming: bool, head: &str, piece: &[u8], chunks: usize) -> (String, usize) {
-    let mut script = parse("", "flood");
+    let mut script = parse("budget spent", "flood");
     script.route =
         r#"{"targets":[{"id":"one","provider":"o","model":"m","weight":2}],"temperature":0}"#
             .to_owned();
