@@ -89,6 +89,7 @@ fn spliced(dialect: Dialect, body: &[u8]) -> Vec<u8> {
         model: "another",
         is_streaming: true,
         answer_tokens_default: Tokens(9),
+        prefill: None,
     };
     let sent = encode_request(dialect, dialect, body, &shape);
     sent.map(|sent| sent.body).unwrap_or_default()

@@ -164,6 +164,7 @@ pub fn prepared(world: &World, body: &[u8]) -> Option<Vec<u8>> {
         model: &chosen.model,
         is_streaming: outline.is_streaming,
         answer_tokens_default: Tokens(4_096),
+        prefill: None,
     };
     let sent = encode_request(Dialect::OpenaiChat, Dialect::OpenaiChat, body, &shape);
     sent.ok().map(|sent| sent.body)

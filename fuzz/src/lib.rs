@@ -13,7 +13,7 @@ use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, PROBLEMS_MAX, Problem, Revision, Route, Rule};
 use waypost::decide::{Candidate, Exclusion, Plan, Seed, plan, redirect};
 use waypost::dialects::{
-    Dialect, Outline, Shape, encode_request, metadata, outline, parse_request, user_text,
+    Dialect, Outline, Prefill, Shape, encode_request, metadata, outline, parse_request, user_text,
 };
 use waypost::health::{Admission, View};
 use waypost::units::{Tokens, UnixMillis};
@@ -189,6 +189,10 @@ pub fn request(bytes: &[u8]) {
             model: "the \"model\"",
             is_streaming: first & 0x80 != 0,
             answer_tokens_default: Tokens(9),
+            prefill: (first & 0x40 != 0 && outlined.is_ok()).then_some(Prefill {
+                text: "So \"far\"",
+                tokens: Tokens(2),
+            }),
         };
         // The exchange outlines first, so what fails there is only spliced here, to see that nothing breaks.
         if outlined.is_err() && provider != client {
@@ -199,6 +203,7 @@ pub fn request(bytes: &[u8]) {
         };
         check_sent(&shape, &sent.body, provider);
         if client == provider
+            && shape.prefill.is_none()
             && let Some(tree) = &tree
         {
             check_spliced(tree, &sent.body);

@@ -104,6 +104,9 @@ pub struct Traits {
     pub has_tools: bool,
     pub has_images: bool,
     pub has_json_schema: bool,
+    /// Whether the last message is the beginning of the answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_prefill: bool,
     /// The first field that only a target of the client's own dialect can carry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unportable: Option<String>,
@@ -165,6 +168,7 @@ impl Traits {
             has_tools: outline.tool_count > 0,
             has_images: outline.image_count > 0,
             has_json_schema: outline.wants_json_schema,
+            has_prefill: outline.last_role_is_assistant,
             unportable: outline.has_unportable.clone(),
             dropped: outline.dropped.clone(),
             constraints: (!caller.constraints.is_empty()).then(|| Box::new(caller.constraints)),

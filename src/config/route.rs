@@ -15,7 +15,7 @@ use super::schema::route::{
 };
 use super::strategy::Strategy;
 use super::{Checked, Problem, Revision, parse_tree};
-use crate::providers::{Provider, Terms};
+use crate::providers::{Ability, Provider, Terms};
 use crate::units::{MicroUsd, Millis};
 
 /// One entry, resolved against the catalogue. Every id in it exists and is unique, every number is in range.
@@ -335,7 +335,7 @@ fn read_route(
     {
         strategy.expand(&mut route);
     }
-    read_settings(&fields, &mut route, problems, warnings);
+    read_settings(&fields, &mut route, problems);
     if let Some(node) = fields.field("rules") {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut reading = Reading::new(problems, warnings);
@@ -350,16 +350,19 @@ fn read_route(
         );
     }
     warn_of_unknown_prices(&route.targets, route.prefer, warnings);
+    let accepts_prefill = |target: &Target| target.terms.is_known_to(Ability::Prefill);
+    if route.midstream == Midstream::Continue && !route.targets.iter().any(accepts_prefill) {
+        warnings.note(
+            "midstream",
+            "a target with `prefill` in `can`: no other may carry an answer on, so a broken one ends as with `error`",
+            "none",
+        );
+    }
     Some(route)
 }
 
 /// The plain fields; each one that is there wins over what the strategy set.
-fn read_settings(
-    fields: &Object<'_>,
-    route: &mut Route,
-    problems: &mut Problems,
-    warnings: &mut Problems,
-) {
+fn read_settings(fields: &Object<'_>, route: &mut Route, problems: &mut Problems) {
     if let Some(node) = fields.field("prefer") {
         route.prefer = route.prefer.changed_by(PreferChange::read(&node, problems));
     }
@@ -385,7 +388,7 @@ fn read_settings(
         route.hedge = read_hedge(&node, problems);
     }
     if let Some(node) = fields.field("midstream") {
-        route.midstream = read_midstream(&node, problems, warnings).unwrap_or_default();
+        route.midstream = read_midstream(&node, problems).unwrap_or_default();
     }
 }
 
@@ -660,7 +663,7 @@ fn read_hedge(node: &Node<'_>, problems: &mut Problems) -> Option<Hedge> {
     if !node.value.is_object() {
         return node.flag(problems)?.then(Hedge::default);
     }
-    let fields = node.object(&["after_ms", "cost_usd_max"], problems)?;
+    let fields = node.described(&described::HEDGE, problems)?;
     let after = fields
         .field("after_ms")
         .and_then(|node| node.whole(1, DAY_MS, problems))
@@ -672,20 +675,8 @@ fn read_hedge(node: &Node<'_>, problems: &mut Problems) -> Option<Hedge> {
     Some(Hedge { after, cost_max })
 }
 
-fn read_midstream(
-    node: &Node<'_>,
-    problems: &mut Problems,
-    warnings: &mut Problems,
-) -> Option<Midstream> {
-    let chosen = node.choice("what to do with a broken stream", &MIDSTREAM, problems)?;
-    if chosen != Midstream::Error {
-        warnings.note(
-            &node.path,
-            "`error`: the others act like it for now",
-            "another policy",
-        );
-    }
-    Some(chosen)
+fn read_midstream(node: &Node<'_>, problems: &mut Problems) -> Option<Midstream> {
+    node.choice("what to do with a broken stream", &MIDSTREAM, problems)
 }
 
 const MIDSTREAM: [(&str, Midstream); 3] = [

@@ -37,7 +37,9 @@ pub use prefix::{Boundary, CACHED_TOKENS_MIN, Prefix};
 pub use stream::{StreamDecoder, StreamEncoder, StreamFault, encode_end};
 pub use user_text::user_text;
 
-use crate::chat::{Answer, AttemptFailure, ProviderError, Request, RequestError};
+use crate::chat::{
+    Answer, AssistantMessage, AttemptFailure, Message, Part, ProviderError, Request, RequestError,
+};
 use crate::units::{Millis, Tokens, UnixMillis};
 
 /// A wire format that we speak.
@@ -92,6 +94,24 @@ pub struct Shape<'a> {
     pub is_streaming: bool,
     /// For dialects that demand a maximum, where the client gave none.
     pub answer_tokens_default: Tokens,
+    /// The beginning of the answer, which the model is to go on with.
+    pub prefill: Option<Prefill<'a>>,
+}
+
+/// The beginning of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefill<'a> {
+    /// Not empty, and without white space at its end.
+    pub text: &'a str,
+    /// How long it is: the rest may be shorter by as much.
+    pub tokens: Tokens,
+}
+
+impl Prefill<'_> {
+    /// What is left of the client's limit; at least one token.
+    fn rest(&self, limit: Tokens) -> Tokens {
+        Tokens(limit.0.saturating_sub(self.tokens.0).max(1))
+    }
 }
 
 /// Reads what is needed to choose a target, and checks the body's shape as far as we rely on it.
@@ -124,7 +144,16 @@ pub fn encode_request(
             dialect: provider.name(),
         });
     }
-    encode_parsed(provider, &parse_request(client, body)?, shape)
+    let mut request = parse_request(client, body)?;
+    if let Some(prefill) = shape.prefill {
+        let begun = AssistantMessage {
+            parts: vec![Part::Text(prefill.text.into())],
+            calls: Vec::new(),
+        };
+        request.messages.push(Message::Assistant(begun));
+        request.answer_tokens_max = request.answer_tokens_max.map(|limit| prefill.rest(limit));
+    }
+    encode_parsed(provider, &request, shape)
 }
 
 /// Reads a whole request. What the header of the client's `request.rs` lists as dropped is not in it.

@@ -1,7 +1,8 @@
 //! A request for a provider that speaks the client's own dialect: the client's bytes, but for named edits.
 //!
 //! The edits are the value of `model`; `stream` where the provider is asked otherwise than the client asked;
-//! for `openai-chat`, `stream_options.include_usage`, because without it a stream tells no usage; and what is said
+//! where a broken answer is carried on, its beginning behind the last message and the limit of its rest; for
+//! `openai-chat`, `stream_options.include_usage`, because without it a stream tells no usage; and what is said
 //! to the router alone, which is removed: `waypost`, `models`, and a `provider` that is an object. Every other byte stays: white space, the order of keys, escapes, integers
 //! beyond 2^53. Rebuilding the body would lose all of these, and with them the provider's prompt cache.
 //!
@@ -15,8 +16,9 @@ use serde::de::{Deserialize, Deserializer as _, MapAccess, Visitor};
 
 use super::outline::too_many_fields;
 use super::read::{self, FIELDS_MAX, Kind, Raw, Text};
-use super::{Dialect, Shape};
+use super::{Dialect, Prefill, Shape};
 use crate::chat::RequestError;
+use crate::units::Tokens;
 
 const INCLUDE_USAGE: &str = "include_usage";
 
@@ -52,6 +54,9 @@ pub(super) fn splice(
         &mut inserts,
     );
     edit_stream(&fields, shape, &mut edits, &mut inserts);
+    if let Some(prefill) = shape.prefill {
+        begin_answer(&fields, &prefill, &mut edits);
+    }
     if dialect == Dialect::OpenaiChat {
         edit_stream_options(&fields, shape, &mut edits, &mut inserts)?;
     }
@@ -104,6 +109,31 @@ fn edit_stream(fields: &[Field], shape: &Shape, edits: &mut Vec<Edit>, inserts: 
 fn is_streaming(fields: &[Field]) -> bool {
     let mut streams = fields.iter().filter(|field| field.key == "stream");
     streams.any(|field| field.value.get() == "true")
+}
+
+/// Puts the beginning of the answer behind the last message, and takes its length off the limit of the rest.
+fn begin_answer(fields: &[Field], prefill: &Prefill, edits: &mut Vec<Edit>) {
+    for field in fields {
+        let end = field.value_span.end.saturating_sub(1);
+        match &*field.key {
+            "messages" => edits.push(Edit {
+                span: end..end,
+                with: format!(
+                    ",{{\"role\":\"assistant\",\"content\":{}}}",
+                    quoted(prefill.text)
+                ),
+            }),
+            "max_tokens" | "max_completion_tokens" => {
+                if let Ok(limit) = serde_json::from_str(field.value.get()) {
+                    edits.push(Edit {
+                        span: field.value_span.clone(),
+                        with: prefill.rest(Tokens(limit)).0.to_string(),
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Asks for usage, and keeps whatever else the client wrote into `stream_options`.
@@ -277,7 +307,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::units::Tokens;
 
     const MODEL: &str = "the \"model\"";
 
@@ -286,6 +315,7 @@ mod tests {
             model: MODEL,
             is_streaming,
             answer_tokens_default: Tokens(1),
+            prefill: None,
         }
     }
 

@@ -383,23 +383,24 @@ impl Attempt {
         }
     }
 
-    /// Tokens as the provider counted them, else as estimated; none before there was an answer.
+    /// Tokens as the provider counted them, else as estimated; none before there was an answer. A count that came
+    /// before the answer had finished is only where it stood then: Anthropic begins a stream with one token.
     pub fn usage(&self) -> Option<CountedUsage> {
-        if let Some(tokens) = self
-            .usage
-            .filter(|usage| usage.answer.0 > 0 || self.finish.is_some())
-        {
+        if let Some(tokens) = self.usage.filter(|_| self.finish.is_some()) {
             return Some(CountedUsage {
                 tokens,
                 is_estimated: false,
             });
         }
         self.first_token_at?;
+        let interim = self.usage.unwrap_or(Usage {
+            prompt: self.expected.prompt,
+            ..Usage::default()
+        });
         Some(CountedUsage {
             tokens: Usage {
-                prompt: self.expected.prompt,
-                answer: self.answer.tokens(),
-                ..Usage::default()
+                answer: interim.answer.max(self.answer.tokens()),
+                ..interim
             },
             is_estimated: true,
         })

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::ProviderHead;
 use crate::chat::RequestError;
 use crate::config::Target;
-use crate::dialects::{Dialect, Shape, encode_request};
+use crate::dialects::{Dialect, Prefill, Shape, encode_request};
 use crate::health::Health;
 use crate::providers::Auth;
 use crate::units::{Millis, Tokens, UnixMillis};
@@ -45,12 +45,14 @@ pub(super) fn call(
     target: &Target,
     is_streaming: bool,
     secret: Option<String>,
+    prefill: Option<Prefill<'_>>,
 ) -> Result<Call, RequestError> {
     let dialect = target.provider.dialect;
     let shape = Shape {
         model: &target.model,
         is_streaming,
         answer_tokens_default: ANSWER_TOKENS_DEFAULT,
+        prefill,
     };
     let outgoing = encode_request(client, dialect, body, &shape)?;
     let place = match &target.provider.auth {

@@ -18,14 +18,17 @@ pub(super) struct Client {
     sink: Sink,
     /// Whether the dialect's end marker has been shown.
     has_ended: bool,
+    /// A comment that comes before the end marker.
+    last_words: Option<String>,
 }
 
 #[derive(Debug)]
 enum Sink {
     /// Nothing is shown yet.
     Undecided,
-    /// The provider's own bytes.
-    Relay,
+    /// The provider's own bytes. Beside them, where the answer may be carried on by another target, an encoder that
+    /// has seen it all.
+    Relay(Option<Box<StreamEncoder>>),
     Encode(Box<StreamEncoder>),
     /// For a client that wants the answer whole.
     Collect(Box<Collector>),
@@ -39,6 +42,7 @@ impl Client {
             created,
             sink: Sink::Undecided,
             has_ended: false,
+            last_words: None,
         }
     }
 
@@ -54,14 +58,24 @@ impl Client {
         }
     }
 
-    /// Decides how to show the answer of a provider that speaks `provider`.
-    pub fn commit(&mut self, provider: Dialect, now: UnixMillis) {
+    /// Decides how to show the answer of a provider that speaks `provider`, and whether another may carry it on.
+    pub fn commit(&mut self, provider: Dialect, may_be_carried_on: bool, now: UnixMillis) {
+        let encoder = || Box::new(StreamEncoder::new(self.dialect, now, true));
         self.sink = if !self.is_streaming {
             Sink::Collect(Box::default())
         } else if provider == self.dialect {
-            Sink::Relay
+            Sink::Relay(may_be_carried_on.then(encoder))
         } else {
-            Sink::Encode(Box::new(StreamEncoder::new(self.dialect, now, true)))
+            Sink::Encode(encoder())
+        };
+    }
+
+    /// What comes next is of another target: it goes on in the stream that has begun.
+    pub fn carry_on(&mut self, target: &str) {
+        self.last_words = Some(format!("waypost: continued by {target}"));
+        self.sink = match std::mem::replace(&mut self.sink, Sink::Undecided) {
+            Sink::Relay(Some(encoder)) => Sink::Encode(encoder),
+            other => other,
         };
     }
 
@@ -70,10 +84,22 @@ impl Client {
         self.has_ended |= heard.events.contains(&Event::End);
         let bytes = match &mut self.sink {
             Sink::Undecided => Vec::new(),
-            Sink::Relay => heard.raw.clone(),
+            Sink::Relay(shadow) => {
+                if let Some(encoder) = shadow {
+                    let mut unshown = Vec::new();
+                    for event in &heard.events {
+                        encoder.push(event, &mut unshown);
+                        unshown.clear();
+                    }
+                }
+                heard.raw.clone()
+            }
             Sink::Encode(encoder) => {
                 let mut bytes = Vec::new();
                 for event in &heard.events {
+                    if *event == Event::End {
+                        write_last_words(self.last_words.take(), &mut bytes);
+                    }
                     encoder.push(event, &mut bytes);
                 }
                 bytes
@@ -97,10 +123,11 @@ impl Client {
                 self.created,
             )),
             Sink::Undecided => None,
-            Sink::Relay | Sink::Encode(_) if self.has_ended => None,
-            Sink::Relay => Some(encode_end(self.dialect)),
+            Sink::Relay(_) | Sink::Encode(_) if self.has_ended => None,
+            Sink::Relay(_) => Some(encode_end(self.dialect)),
             Sink::Encode(mut encoder) => {
                 let mut bytes = Vec::new();
+                write_last_words(self.last_words.take(), &mut bytes);
                 encoder.push(&Event::End, &mut bytes);
                 Some(bytes)
             }
@@ -122,6 +149,17 @@ impl Client {
 
     pub fn error(&self, error: &ClientError) -> Vec<u8> {
         encode_error(self.dialect, error)
+    }
+}
+
+/// As a comment, which no SDK reads and every log of the bytes shows.
+fn write_last_words(words: Option<String>, out: &mut Vec<u8>) {
+    if let Some(words) = words {
+        out.extend_from_slice(b": ");
+        // A target's id may hold anything; a line end would begin an event.
+        let printable = words.chars().filter(|c| !c.is_control());
+        out.extend(printable.collect::<String>().into_bytes());
+        out.extend_from_slice(b"\n\n");
     }
 }
 

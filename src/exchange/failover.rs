@@ -51,17 +51,17 @@ impl Exchange {
         if !outputs.contains(&Output::Cancel { attempt }) {
             outputs.push(Output::Cancel { attempt });
         }
-        self.last_failure = Some((attempt, (failure.clone(), failed.1)));
-        if self.winner == Some(attempt) {
+        let has_begun = self.winner.is_some();
+        if self.shown.broken.is_none() {
+            self.last_failure = Some((attempt, (failure.clone(), failed.1)));
+        }
+        if has_begun && self.resume(attempt, &failure, health, now, outputs) {
+        } else if has_begun {
             let error = self.failure_for_client();
             outputs.push(Output::Emit(self.client.break_off(&error)));
-            self.finish(
-                Ending::Cut,
-                200,
-                Some(failure.code().to_owned()),
-                now,
-                outputs,
-            );
+            // Where others tried to carry it on, what broke it is the reason all the same.
+            let code = self.shown.broken.as_ref().unwrap_or(&failure).code();
+            self.finish(Ending::Cut, 200, Some(code.to_owned()), now, outputs);
         } else if self.is_another_live() {
         } else if (is_key_at_fault && self.retry_with_another_key(attempt, health, now, outputs))
             || self.retry_soon(attempt, &failure, health, now)
@@ -196,6 +196,7 @@ impl Exchange {
             target,
             is_streaming,
             secret,
+            self.prefill(),
         );
         match call {
             Ok(call) => {

@@ -21,6 +21,7 @@ mod failover;
 mod hedge;
 mod order;
 mod report;
+mod resume;
 
 use crate::chat::{Answer, AttemptFailure, ProviderError};
 use crate::config::Midstream;
@@ -33,6 +34,7 @@ use again::Again;
 use attempt::{ANSWER_BYTES_MAX, Attempt, Ended, Failed, Heard};
 use client::Client;
 use deadlines::{Due, next_due};
+use resume::Shown;
 
 pub use call::{Call, Credential, CredentialPlace};
 pub use order::{Order, Routing};
@@ -120,6 +122,8 @@ pub struct Exchange {
     /// A call to a target that has failed before, which waits for its time.
     again: Option<Again>,
     has_hedged: bool,
+    /// What the client has seen, where the route carries broken answers on.
+    shown: Shown,
     /// The attempt whose answer the client sees.
     winner: Option<usize>,
     client: Client,
@@ -142,6 +146,7 @@ impl Exchange {
             attempts: Vec::new(),
             again: None,
             has_hedged: false,
+            shown: Shown::default(),
             winner: None,
             client,
             last_failure: None,
@@ -249,7 +254,7 @@ impl Exchange {
             return;
         };
         if self.winner == Some(attempt) {
-            outputs.extend(self.client.show(&heard).map(Output::Emit));
+            self.show(heard, outputs);
             return;
         }
         running.prelude.append(heard);
@@ -276,19 +281,33 @@ impl Exchange {
         outputs: &mut Vec<Output>,
     ) {
         self.cancel_others(attempt, health, now, outputs);
+        let carries_on = self.order.routing.route.midstream == Midstream::Continue;
         let Some(running) = self.attempts.get_mut(attempt) else {
             return;
         };
         let prelude = std::mem::take(&mut running.prelude);
-        self.client.commit(running.dialect, now);
+        let dialect = running.dialect;
         self.winner = Some(attempt);
+        if self.shown.broken.is_some() {
+            self.take_over(attempt);
+            self.show(prelude, outputs);
+            return;
+        }
+        self.client.commit(dialect, carries_on, now);
         let head = ResponseHead {
             status: 200,
             content_type: self.client.content_type(),
             headers: self.headers(None),
         };
         outputs.push(Output::Respond(head));
-        outputs.extend(self.client.show(&prelude).map(Output::Emit));
+        self.show(prelude, outputs);
+    }
+
+    fn show(&mut self, mut heard: Heard, outputs: &mut Vec<Output>) {
+        if self.order.routing.route.midstream == Midstream::Continue {
+            self.shown.take(&mut heard.events);
+        }
+        outputs.extend(self.client.show(&heard).map(Output::Emit));
     }
 
     fn on_end(

@@ -4,7 +4,7 @@
 //! price pages gave them on the row's day; a team's `providers` entry overrides any of it. Models that are
 //! not listed work as well: their price and abilities are then unknown, and exclude nothing.
 
-use super::Ability::{self, Images, JsonSchema, Tools};
+use super::Ability::{self, Images, JsonSchema, Prefill, Tools};
 use crate::dialects::Dialect;
 
 /// One provider.
@@ -94,7 +94,7 @@ pub const MODELS: &[ModelRow] = &[
         usd_in_cached: 0.1,
         usd_cache_write: 1.25,
         usd_out: 5.0,
-        can: &[Tools, JsonSchema, Images],
+        can: &[Tools, JsonSchema, Images, Prefill],
         as_of: "2026-11-21",
     },
     ModelRow {
@@ -105,7 +105,7 @@ pub const MODELS: &[ModelRow] = &[
         usd_in_cached: 0.3,
         usd_cache_write: 3.75,
         usd_out: 15.0,
-        can: &[Tools, JsonSchema, Images],
+        can: &[Tools, JsonSchema, Images, Prefill],
         as_of: "2026-11-21",
     },
     ModelRow {

@@ -134,10 +134,12 @@ pub enum Ability {
     Tools,
     JsonSchema,
     Images,
+    /// Goes on with an answer whose beginning is the last message.
+    Prefill,
 }
 
 impl Ability {
-    pub const NAMES: [&'static str; 3] = ["tools", "json_schema", "images"];
+    pub const NAMES: [&'static str; 4] = ["tools", "json_schema", "images", "prefill"];
 
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -145,6 +147,7 @@ impl Ability {
             "tools" => Some(Self::Tools),
             "json_schema" => Some(Self::JsonSchema),
             "images" => Some(Self::Images),
+            "prefill" => Some(Self::Prefill),
             _ => None,
         }
     }

@@ -300,6 +300,7 @@ fn shape(is_streaming: bool) -> Shape<'static> {
         model: "the-\"model\"",
         is_streaming,
         answer_tokens_default: Tokens(4096),
+        prefill: None,
     }
 }
 

@@ -193,6 +193,7 @@ fn sent(client: Dialect, provider: Dialect, body: &[u8]) -> Result<usize, Reques
         model: "m",
         is_streaming: true,
         answer_tokens_default: Tokens(9),
+        prefill: None,
     };
     encode_request(client, provider, body, &shape).map(|sent| sent.body.len())
 }

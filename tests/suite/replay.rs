@@ -107,6 +107,7 @@ fn health() -> impl Strategy<Value = View> {
                 warm_tokens: Tokens(warm_tokens),
                 cache_hits,
                 cache_written,
+                ttft_p95_seconds: None,
                 admission,
             }
         },

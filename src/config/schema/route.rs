@@ -79,8 +79,13 @@ pub static ROUTE: Description = Description::new(
         ),
         Field::optional(
             "midstream",
-            "What to do with a stream that breaks after its first token. Default `error`; the others act like it for now.",
+            "What to do with a stream that breaks after its first token: an error event, another target that carries the answer on, or an answer that is held back until it is whole. Default `error`.",
             Shape::Choice(midstream_names),
+        ),
+        Field::optional(
+            "hedge",
+            "Whether a second target is asked beside one that is slow to begin. Default false.",
+            Shape::AnyOf(&[Shape::Flag, Shape::Object(&HEDGE)]),
         ),
     ],
 );
@@ -219,6 +224,26 @@ pub static LIMITS: Description = Description::new(
             Shape::Number {
                 low: 0.0,
                 high: TOKENS_PER_SECOND_MAX,
+            },
+        ),
+    ],
+);
+
+pub static HEDGE: Description = Description::new(
+    "hedge",
+    "When a second target is asked beside one that has not begun to answer, for streams.",
+    &[
+        Field::optional(
+            "after_ms",
+            "After this time, in milliseconds. Default what 95 in 100 of the target's recent streams needed less than.",
+            SPAN,
+        ),
+        Field::optional(
+            "cost_usd_max",
+            "What the second is expected to cost at most, in US dollars. Default no limit.",
+            Shape::Number {
+                low: 0.0,
+                high: COST_USD_MAX,
             },
         ),
     ],
