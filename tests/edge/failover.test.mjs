@@ -92,14 +92,17 @@ async function checkFailover({ targets, deadlines, outcome, stream }) {
   const { data, response } = await world.openai().chat.completions.create({ model, messages: QUESTION, stream }).withResponse();
   assert.equal(response.status, 200);
   assert.equal(response.headers.get('x-waypost-target'), 'second');
-  assert.equal(response.headers.get('x-waypost-attempts'), '2');
   const { text, finish, usage } = stream ? ofStream(await hear(data)) : ofWhole(data);
   assert.ok(text.startsWith(`second here, model ${model}-1.`), text);
   assert.equal(finish, 'stop');
   assert.equal(usage.completion_tokens, 24);
 
   const record = await world.record(response.headers.get('x-waypost-id'));
-  assert.deepEqual(record.attempts.map(({ target, outcome }) => [target, outcome]), [[targets[0].lab, outcome], ['second', 'ok']]);
+  const expected = [[targets[0].lab, outcome], ['second', 'ok']];
+  // A server error is asked again while the budget of the isolate lasts, which the cases under way share.
+  if (outcome === 'server_error' && record.attempts.length === 3) expected.unshift(expected[0]);
+  assert.deepEqual(record.attempts.map(({ target, outcome }) => [target, outcome]), expected);
+  assert.equal(response.headers.get('x-waypost-attempts'), `${expected.length}`);
   assert.ok(record.attempts[0].reason.length > 10, 'and the reason in words');
   assert.equal(record.outcome.code, 'completed');
   assert.equal(record.outcome.target, 'second');
@@ -187,10 +190,16 @@ describe('no target can answer', { concurrency: CASES_AT_ONCE, timeout: SUITE_MS
         assert.equal(typeof error.type, 'string');
         assert.ok(error.message.includes(`${first}: `) && error.message.includes('second: '), error.message);
         assert.equal(error.headers.get('retry-after'), retryAfter);
-        assert.equal(error.headers.get('x-waypost-attempts'), '2');
+        assert.equal(error.headers.get('x-should-retry'), retryAfter === null ? 'false' : null);
         assert.equal(error.headers.get('x-waypost-target'), null);
         const record = await world.record(error.headers.get('x-waypost-id'));
-        assert.deepEqual([record.outcome.code, record.outcome.status, record.attempts.length], ['failed', expected, 2]);
+        assert.deepEqual([record.outcome.code, record.outcome.status], ['failed', expected]);
+        const { attempts } = record;
+        assert.equal(error.headers.get('x-waypost-attempts'), `${attempts.length}`);
+        assert.deepEqual([...new Set(attempts.map(({ target }) => target))], [first, 'second']);
+        const again = attempts.length - 2;
+        const serverErrors = attempts.filter(({ outcome }) => outcome === 'server_error').length;
+        assert.ok(again <= serverErrors / 2, `only server errors are asked again, and once: ${serverErrors} of ${attempts.length}`);
       });
     }
   }
