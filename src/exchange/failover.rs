@@ -51,26 +51,34 @@ impl Exchange {
         if !outputs.contains(&Output::Cancel { attempt }) {
             outputs.push(Output::Cancel { attempt });
         }
-        let has_begun = self.winner.is_some();
         if self.shown.broken.is_none() {
             self.last_failure = Some((attempt, (failure.clone(), failed.1)));
         }
-        if has_begun && self.resume(attempt, &failure, health, now, outputs) {
-        } else if has_begun {
-            let error = self.failure_for_client();
-            outputs.push(Output::Emit(self.client.break_off(&error)));
-            // Where others tried to carry it on, what broke it is the reason all the same.
-            let code = self.shown.broken.as_ref().unwrap_or(&failure).code();
-            self.finish(Ending::Cut, 200, Some(code.to_owned()), now, outputs);
-        } else if self.is_another_live() {
-        } else if (is_key_at_fault && self.retry_with_another_key(attempt, health, now, outputs))
-            || self.retry_soon(attempt, &failure, health, now)
-        {
-        } else if failure.may_another_help() {
+        if self.winner.is_some() {
+            if !self.resume(attempt, &failure, health, now, outputs) {
+                self.break_off(&failure, now, outputs);
+            }
+            return;
+        }
+        let is_under_way = self.is_another_live()
+            || (is_key_at_fault && self.retry_with_another_key(attempt, health, now, outputs))
+            || self.retry_soon(attempt, &failure, health, now);
+        if is_under_way {
+            return;
+        }
+        if failure.may_another_help() {
             self.try_next(health, now, outputs);
         } else {
             self.give_up(now, outputs);
         }
+    }
+
+    /// Ends an answer that has begun. Where others tried to carry it on, what broke it first is the reason all the same.
+    fn break_off(&mut self, failure: &AttemptFailure, now: UnixMillis, outputs: &mut Vec<Output>) {
+        let error = self.failure_for_client();
+        outputs.push(Output::Emit(self.client.break_off(&error)));
+        let code = self.shown.broken.as_ref().unwrap_or(failure).code();
+        self.finish(Ending::Cut, 200, Some(code.to_owned()), now, outputs);
     }
 
     pub(super) fn target_of(&self, attempt: usize) -> Option<&Target> {

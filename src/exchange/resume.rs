@@ -43,7 +43,9 @@ impl Shown {
     /// Keeps what is shown, and makes the pieces of a continuation those of one answer.
     pub fn take(&mut self, events: &mut Vec<Event>) {
         if !self.continued_by.is_empty() {
-            events.iter_mut().for_each(|event| self.join(event));
+            for event in events.iter_mut() {
+                self.join(event);
+            }
             events.retain(|event| !matches!(event, Event::Text(piece) if piece.is_empty()));
         }
         for event in events {
