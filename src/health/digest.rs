@@ -187,7 +187,7 @@ impl Digest {
         self.ln_ttft_seconds.mean(PRIOR_TTFT_SECONDS)
     }
 
-    /// See [`LogMean::p95`].
+    /// What 95 in 100 streams of this kind need less than; none while too little was seen.
     #[must_use]
     pub fn ttft_p95_seconds(&self) -> Option<f64> {
         self.ln_ttft_seconds.p95()
