@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-use waypost::chat::AttemptFailure;
+use waypost::chat::{AttemptFailure, Usage};
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Plan, plan};
 use waypost::dialects::{Dialect, Outline, Shape, encode_request, outline};
-use waypost::health::{Health, Observation, View};
+use waypost::health::{Expected, Health, Observation, View};
 use waypost::units::{Millis, Tokens, UnixMillis};
 
 const NOW: UnixMillis = UnixMillis(1_795_392_000_000);
@@ -59,7 +59,7 @@ impl World {
             views,
             traits: traits(&Outline {
                 model: "bench".to_owned(),
-                text_bytes: 4_000,
+                audio_tokens: Tokens(1_000),
                 ..Outline::default()
             }),
         }
@@ -84,11 +84,19 @@ impl World {
 }
 
 fn succeeded(vary: u64) -> Observation {
+    let expected = Expected {
+        text: Some(Tokens(900)),
+        warm: Tokens(0),
+    };
+    let usage = Usage {
+        prompt: Tokens(800 + vary % 90),
+        ..Usage::default()
+    };
     Observation::Succeeded {
         ttft: Some(Millis(200 + vary * 17 % 400)),
         streaming: Some(Millis(2_000 + vary * 31 % 1_000)),
-        prompt: Tokens(900),
         answer: Tokens(100 + vary % 60),
+        counted: Some((expected, usage)),
     }
 }
 

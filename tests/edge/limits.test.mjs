@@ -77,7 +77,7 @@ test('a limit that is not known is a 400 that names it and the nearest', async (
 });
 
 test('models names what is tried next, and each record tells both decisions', async () => {
-  const first = await world.route([{ lab: 'one', script: { fault: { kind: 'status', status: 503 } } }]);
+  const first = await world.route([{ lab: 'one', script: { fault: { kind: 'reset' } } }]);
   const second = await world.route([{ lab: 'two' }]);
   const client = world.openai();
   const answered = await client.chat.completions
@@ -92,7 +92,7 @@ test('models names what is tried next, and each record tells both decisions', as
   assert.equal(record.fell_back_from[0].route, first);
   assert.deepEqual(record.fell_back_from[0].decision.plan, ['one']);
   assert.deepEqual(record.attempts.map(({ route, outcome }) => [route, outcome]), [
-    [first, 'server_error'],
+    [first, 'unreachable'],
     [undefined, 'ok'],
   ]);
 });

@@ -38,7 +38,7 @@ await runScript(async () => {
 /** One route for each thing that a case wants to meet, by what it does. */
 async function putRoutes(world) {
   const failing = (fault, lab = 'first') => ({ lab, script: { fault } });
-  const broken = { kind: 'status', status: 500 };
+  const broken = { kind: 'reset' };
   const limited = { kind: 'status', status: 429, retry_after: 7 };
   const routes = {
     limited: [failing(limited), failing(limited, 'second')],

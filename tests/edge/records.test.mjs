@@ -79,13 +79,13 @@ describe('an exchange that', { concurrency: true }, () => {
   });
 
   test('failed', async () => {
-    const record = await recordOf(await exchange({ script: { fault: { kind: 'status', status: 500 } } }));
+    const record = await recordOf(await exchange({ script: { fault: { kind: 'status', status: 404 } } }));
     checkDecision(record);
     checkPhases(record);
     const attempts = record.attempts.map(({ target, outcome, status }) => [target, outcome, status]);
-    assert.deepEqual(attempts, [['first', 'server_error', 500], ['second', 'server_error', 500]]);
+    assert.deepEqual(attempts, [['first', 'not_found', 404], ['second', 'not_found', 404]]);
     const { code, status, error, target } = record.outcome;
-    assert.deepEqual([code, status, error, target], ['failed', 502, 'server_error', undefined]);
+    assert.deepEqual([code, status, error, target], ['failed', 502, 'not_found', undefined]);
   });
 
   test('was rejected by the provider', async () => {

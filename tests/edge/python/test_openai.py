@@ -147,7 +147,7 @@ def test_cut_stream_raises_after_its_first_tokens(client, dialect):
     ("route", "error", "code"),
     [
         ("limited", openai.RateLimitError, "rate_limited"),
-        ("broken", openai.InternalServerError, "server_error"),
+        ("broken", openai.InternalServerError, "unreachable"),
         ("mistaken", openai.BadRequestError, None),
     ],
 )
