@@ -155,11 +155,13 @@ function folderOf(crate, version) {
 }
 
 function toolsFolder() {
-  return resolve(
-    process.env.WAYPOST_CACHE || process.env.XDG_CACHE_HOME || platformCacheFolder(),
-    'waypost',
-    'tools',
-  );
+  return cacheFolder('tools');
+}
+
+/** A part of the per-user cache. */
+export function cacheFolder(part) {
+  const all = process.env.WAYPOST_CACHE || process.env.XDG_CACHE_HOME || platformCacheFolder();
+  return resolve(all, 'waypost', part);
 }
 
 function platformCacheFolder() {

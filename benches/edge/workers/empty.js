@@ -1,0 +1,5 @@
+// Answers without doing anything: what starting workerd costs by itself.
+
+export default {
+  fetch: () => new Response('ok'),
+};
