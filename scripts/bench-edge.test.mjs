@@ -34,7 +34,9 @@ test('a target is met up to its limit and missed beyond it', () => {
 
 test('a target whose figures were not taken is not judged', () => {
   const titles = judge(found()).map(({ title }) => title);
-  assert.ok(!titles.some((title) => title.includes('CRLF') || title.includes('request, 16 connections, to Noveum')));
+  assert.ok(
+    !titles.some((title) => title.includes('CRLF') || title.includes('request, 16 connections, to Noveum')),
+  );
   assert.equal(judge({ loads: {} }).length, 0);
 });
 

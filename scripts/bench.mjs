@@ -12,6 +12,10 @@ import { benchEdge } from './bench-edge.mjs';
 import { wrongUsage } from './flags.mjs';
 import { runScript } from './problem.mjs';
 
+// What was started beside us ends at 'exit', which a signal alone does not bring about.
+process.on('SIGINT', () => process.exit(130));
+process.on('SIGTERM', () => process.exit(143));
+
 const PARTS = { decide: benchDecide, edge: benchEdge };
 
 const USAGE = `usage: npm run bench [-- decide | edge] [flags]

@@ -121,3 +121,16 @@ export function runInteractive(command, args, env = {}) {
     child.on('close', (code) => resolve(code ?? 1));
   });
 }
+
+const companions = new Set();
+
+/** Ends a child that runs beside us when this process exits. Call what it returns once the child has ended. */
+export function takeAlong(child) {
+  if (!process.listeners('exit').includes(endCompanions)) process.on('exit', endCompanions);
+  companions.add(child);
+  return () => companions.delete(child);
+}
+
+function endCompanions() {
+  for (const child of companions) endGroup(child, 'SIGKILL');
+}

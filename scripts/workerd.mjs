@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { endGroup } from './child.mjs';
+import { endGroup, takeAlong } from './child.mjs';
 import { IS_WINDOWS } from './project.mjs';
 
 /** As wrangler.toml has them. */
@@ -48,7 +48,7 @@ export async function startWorkerd(
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     detached: !IS_WINDOWS,
   });
-  const ended = once(child, 'close');
+  const ended = once(child, 'close').finally(takeAlong(child));
   const close = async () => {
     endGroup(child, 'SIGKILL');
     await ended;

@@ -11,7 +11,7 @@ import { request } from 'node:http';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 
-import { run, tail } from '../../scripts/child.mjs';
+import { endGroup, run, tail, takeAlong } from '../../scripts/child.mjs';
 import { Problem } from '../../scripts/problem.mjs';
 import { ROOT } from '../../scripts/project.mjs';
 
@@ -47,11 +47,11 @@ export async function cores() {
 
 export async function startUpstream(prefix) {
   const [program, ...args] = [...prefix, PROGRAM, 'upstream'];
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'close');
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+  const ended = once(child, 'close').finally(takeAlong(child));
   const said = await Promise.race([once(child.stdout.setEncoding('utf8'), 'data'), ended]);
   const close = async () => {
-    child.kill('SIGKILL');
+    endGroup(child, 'SIGKILL');
     await ended;
   };
   if (typeof said[0] !== 'string') throw new Problem('The upstream did not start.');

@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
-import { endGroup, run, tail } from '../../scripts/child.mjs';
+import { endGroup, run, tail, takeAlong } from '../../scripts/child.mjs';
 import { Problem } from '../../scripts/problem.mjs';
 import { IS_WINDOWS, node22, npmProgram } from '../../scripts/project.mjs';
 import { cacheFolder } from '../../scripts/tools.mjs';
@@ -105,7 +105,7 @@ async function startPortkey({ upstream, prefix }) {
     detached: !IS_WINDOWS,
     env: { ...process.env, NODE_ENV: 'production' },
   });
-  const ended = once(child, 'close');
+  const ended = once(child, 'close').finally(takeAlong(child));
   const close = async () => {
     endGroup(child, 'SIGKILL');
     await ended;
