@@ -344,7 +344,10 @@ impl Attempt {
             return Ok(());
         };
         let mut events = Vec::new();
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let line;
+            (line, rest) = split_line(rest);
             raw.extend_from_slice(line);
             sse.push(line, &mut events)
                 .map_err(|_| too_large(sse::EVENT_BYTES_MAX))?;
@@ -456,6 +459,17 @@ impl Attempt {
             cost: self.cost(target),
         })
     }
+}
+
+/// The first line with its line end, and the rest. A line may end in LF, CR, or both. An event must be read before the
+/// next one begins: what stands between two of them is neither's, and the bytes of both would be held back.
+fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let Some(end) = bytes.iter().position(is_end) else {
+        return (bytes, &[]);
+    };
+    let is_both = bytes.get(end..).is_some_and(|it| it.starts_with(b"\r\n"));
+    bytes.split_at(end + if is_both { 2 } else { 1 })
 }
 
 /// Decodes the events of one block of bytes. An unreadable one is skipped and its bytes with it. A block without
