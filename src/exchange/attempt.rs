@@ -52,6 +52,7 @@ pub(super) struct Attempt {
     refusal: Vec<u8>,
     reading: Reading,
     finished_at: Option<UnixMillis>,
+    unread: Unread,
     retry_after: Option<Millis>,
     usage: Option<Usage>,
     /// What the model has said, for when the provider does not count it.
@@ -72,6 +73,30 @@ enum Reading {
     },
     Whole(Vec<u8>),
     Refusal,
+}
+
+/// What of a stream still counts. What follows the end marker belongs to no answer, and is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    All,
+    /// The half of the end marker's last line end, which was cut.
+    LineFeed,
+    Nothing,
+}
+
+impl Unread {
+    /// `line` is the last of the end marker.
+    fn after_end(line: &[u8]) -> Self {
+        match line {
+            b"\r" => Self::LineFeed,
+            _ => Self::Nothing,
+        }
+    }
+
+    fn takes(&mut self, line: &[u8]) -> bool {
+        *self == Self::All
+            || (std::mem::replace(self, Self::Nothing) == Self::LineFeed && line == b"\n")
+    }
 }
 
 /// What an attempt waits for.
@@ -141,6 +166,7 @@ impl Attempt {
             refusal: Vec::new(),
             reading: Reading::Head,
             finished_at: None,
+            unread: Unread::All,
             retry_after: None,
             usage: None,
             answer: TextSize::default(),
@@ -348,12 +374,18 @@ impl Attempt {
         while !rest.is_empty() {
             let line;
             (line, rest) = split_line(rest);
+            if !self.unread.takes(line) {
+                break;
+            }
             raw.extend_from_slice(line);
             sse.push(line, &mut events)
                 .map_err(|_| too_large(sse::EVENT_BYTES_MAX))?;
             if sse.pending_bytes() == 0 {
                 decode(decoder, &events, raw, &mut self.garbled, heard, is_silent)?;
                 events.clear();
+                if heard.events.last() == Some(&Event::End) {
+                    self.unread = Unread::after_end(line);
+                }
             }
         }
         let is_waiting = self.first_token_at.is_none() && !heard.has_good_token();
