@@ -20,12 +20,14 @@ impl Exchange {
         now: UnixMillis,
         outputs: &mut Vec<Output>,
     ) {
-        // A finished answer stays one, whatever became of its connection.
-        let is_whole = matches!(failed.0, AttemptFailure::Unreachable)
-            && self
-                .attempts
-                .get(attempt)
-                .is_some_and(|running| running.judge_stream().is_ok());
+        // A finished answer stays one, whatever became of its connection, and though the time for the end marker is up.
+        let is_of_connection = matches!(
+            failed.0,
+            AttemptFailure::Unreachable | AttemptFailure::DeadlinePassed { .. }
+        );
+        let running = self.attempts.get(attempt);
+        let is_whole =
+            is_of_connection && running.is_some_and(|running| running.judge_stream().is_ok());
         if is_whole {
             self.complete(attempt, health, now, outputs);
             return;
