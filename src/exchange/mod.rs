@@ -58,6 +58,7 @@ pub struct ProviderHead {
 /// What happened. Attempts are numbered from 0 in the order of their `Send`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
+    /// Only the first of an attempt counts.
     Head {
         attempt: usize,
         head: ProviderHead,
@@ -211,7 +212,8 @@ impl Exchange {
         now: UnixMillis,
         outputs: &mut Vec<Output>,
     ) {
-        let Some(running) = self.live(attempt) else {
+        let running = self.live(attempt);
+        let Some(running) = running.filter(|running| running.headers_at.is_none()) else {
             return;
         };
         if let Err(failed) = running.head(head, now) {
