@@ -105,6 +105,12 @@ pub(super) enum Waiting {
     Head,
     FirstToken,
     More,
+    /// The rest of an answer that comes whole.
+    Body,
+    /// The rest of an unsuccessful answer, whose status is known since then.
+    Reason {
+        since: UnixMillis,
+    },
     /// The answer has finished; only the end marker or usage may follow.
     EndMarker {
         since: UnixMillis,
@@ -189,6 +195,10 @@ impl Attempt {
     pub fn waiting(&self) -> Waiting {
         match (&self.reading, self.finished_at) {
             (Reading::Head, _) => Waiting::Head,
+            (Reading::Whole(_), _) => Waiting::Body,
+            (Reading::Refusal, _) => Waiting::Reason {
+                since: self.headers_at.unwrap_or(self.sent_at),
+            },
             (Reading::Stream { .. }, Some(since)) => Waiting::EndMarker { since },
             (Reading::Stream { .. }, None) if self.first_token_at.is_none() => Waiting::FirstToken,
             _ => Waiting::More,

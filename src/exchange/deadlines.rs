@@ -18,6 +18,8 @@ const FIRST_TOKEN_DEFAULT: Millis = Millis(120_000);
 const IDLE_DEFAULT: Millis = Millis(60_000);
 /// The time after which the official SDKs give up themselves.
 const WHOLE_DEFAULT: Millis = Millis(600_000);
+/// An error's body comes with its headers; the status alone says enough to go on.
+const REASON_MAX: Millis = Millis(5_000);
 /// A stream that said why it finished is whole; usage and the end marker have this long to follow.
 const FINISH_GRACE: Millis = Millis(1_000);
 
@@ -42,28 +44,32 @@ pub(super) fn next_due(attempt: &Attempt, deadlines: &Deadlines) -> (UnixMillis,
         (since + wait, Due::Fail { phase, waited })
     };
     let idle = deadlines.idle.unwrap_or(IDLE_DEFAULT);
+    let first_token = deadlines.first_token.unwrap_or(FIRST_TOKEN_DEFAULT);
+    let by_silence = fail(attempt.heard_at, Phase::NextEvent, idle);
+    let by_token = fail(attempt.sent_at, Phase::FirstToken, first_token);
     match attempt.waiting() {
         Waiting::Head if attempt.is_streaming => {
             let headers = deadlines.headers.unwrap_or(HEADERS_DEFAULT);
-            let first_token = deadlines.first_token.unwrap_or(FIRST_TOKEN_DEFAULT);
-            if headers <= first_token {
-                fail(attempt.sent_at, Phase::Headers, headers)
-            } else {
-                fail(attempt.sent_at, Phase::FirstToken, first_token)
-            }
+            sooner(fail(attempt.sent_at, Phase::Headers, headers), by_token)
         }
         Waiting::Head => fail(attempt.sent_at, Phase::Headers, WHOLE_DEFAULT),
-        Waiting::FirstToken => {
-            let first_token = deadlines.first_token.unwrap_or(FIRST_TOKEN_DEFAULT);
-            let by_token = fail(attempt.sent_at, Phase::FirstToken, first_token);
-            let by_silence = fail(attempt.heard_at, Phase::NextEvent, idle);
-            if by_token.0 <= by_silence.0 {
-                by_token
-            } else {
-                by_silence
-            }
+        // Where a stream was asked for, what comes whole has its first token at its end.
+        Waiting::FirstToken => sooner(by_token, by_silence),
+        Waiting::Body if attempt.is_streaming => sooner(by_token, by_silence),
+        Waiting::Body => {
+            let whole = fail(attempt.sent_at, Phase::End, WHOLE_DEFAULT);
+            sooner(whole, by_silence)
         }
-        Waiting::More => fail(attempt.heard_at, Phase::NextEvent, idle),
+        Waiting::Reason { since } => {
+            let reason = fail(since, Phase::End, REASON_MAX);
+            sooner(reason, by_silence)
+        }
+        Waiting::More => by_silence,
         Waiting::EndMarker { since } => (since + FINISH_GRACE, Due::Complete),
     }
+}
+
+/// The first of two, and the left one where they are due at once.
+fn sooner(left: (UnixMillis, Due), right: (UnixMillis, Due)) -> (UnixMillis, Due) {
+    if left.0 <= right.0 { left } else { right }
 }
