@@ -71,7 +71,8 @@ impl Exchange {
             Some((attempt.place, attempt.ended_at? + failure.retry_after()?))
         };
         let tries = |place: usize| self.tries_of(place).count();
-        let last_word = |place: usize| self.tries_of(place).filter_map(ready).last();
+        // A time that an earlier failure named counts no more.
+        let last_word = |place: usize| self.tries_of(place).last().and_then(ready);
         let places = self.plan.order.iter().copied();
         let soonest = places
             .filter(|place| tries(*place) < TRIES_MAX)

@@ -142,7 +142,7 @@ impl Exchange {
                 match self.send(place, health, now, outputs) {
                     Ok(()) => return,
                     Err(NotSent::TooMany) => return self.give_up(now, outputs),
-                    Err(NotSent::NotTranslatable) => {}
+                    Err(NotSent::NotTranslatable | NotSent::TooLong) => {}
                 }
             }
             if self.order.fallbacks.is_empty() {
@@ -178,6 +178,9 @@ impl Exchange {
         };
         if number >= ATTEMPTS_MAX {
             return Err(NotSent::TooMany);
+        }
+        if self.is_too_long_for(target) {
+            return Err(NotSent::TooLong);
         }
         let traits = &routing.traits;
         let is_streaming = traits.is_streaming
@@ -228,6 +231,19 @@ impl Exchange {
                 Err(NotSent::NotTranslatable)
             }
         }
+    }
+
+    /// Whether this model has said so before, as a target of this route or of an earlier name's.
+    fn is_too_long_for(&self, target: &Target) -> bool {
+        let has_said_so = |attempt: &&Attempt| {
+            matches!(&attempt.result, Some(Err(AttemptFailure::ContextTooLong)))
+        };
+        let mut sayers = self
+            .attempts
+            .iter()
+            .filter(has_said_so)
+            .filter_map(Attempt::target);
+        sayers.any(|sayer| sayer.provider == target.provider && sayer.model == target.model)
     }
 
     /// No target is left: the client gets the reason.
@@ -315,4 +331,6 @@ impl Exchange {
 pub(super) enum NotSent {
     TooMany,
     NotTranslatable,
+    /// The prompt does not fit it, as it has said in this exchange.
+    TooLong,
 }
