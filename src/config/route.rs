@@ -35,6 +35,7 @@ pub struct Route {
     pub limits: Limits,
     pub deadlines: Deadlines,
     pub midstream: Midstream,
+    pub filtered: Filtered,
     pub hedge: Option<Hedge>,
     /// For callers on a continent (ISO's two letters; `*` for the rest), regions from the nearest to the farthest.
     pub ring: BTreeMap<String, Vec<String>>,
@@ -178,6 +179,16 @@ pub enum Midstream {
     Buffer,
 }
 
+/// What happens when a provider's safety filter refuses before the client has seen any of the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Filtered {
+    /// The filter's decision is the answer.
+    #[default]
+    Stop,
+    /// The next target is asked.
+    Next,
+}
+
 /// When a second target is asked beside one that has not begun to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Hedge {
@@ -314,6 +325,7 @@ impl Route {
             limits: Limits::default(),
             deadlines: Deadlines::default(),
             midstream: Midstream::default(),
+            filtered: Filtered::default(),
             hedge: None,
             ring: BTreeMap::new(),
         }
@@ -389,6 +401,9 @@ fn read_settings(fields: &Object<'_>, route: &mut Route, problems: &mut Problems
     }
     if let Some(node) = fields.field("midstream") {
         route.midstream = read_midstream(&node, problems).unwrap_or_default();
+    }
+    if let Some(node) = fields.field("filtered") {
+        route.filtered = read_filtered(&node, problems).unwrap_or_default();
     }
 }
 
@@ -687,6 +702,16 @@ const MIDSTREAM: [(&str, Midstream); 3] = [
 
 pub(super) fn midstream_names() -> Vec<&'static str> {
     MIDSTREAM.iter().map(|(name, _)| *name).collect()
+}
+
+fn read_filtered(node: &Node<'_>, problems: &mut Problems) -> Option<Filtered> {
+    node.choice("what to do with a filtered answer", &FILTERED, problems)
+}
+
+const FILTERED: [(&str, Filtered); 2] = [("stop", Filtered::Stop), ("next", Filtered::Next)];
+
+pub(super) fn filtered_names() -> Vec<&'static str> {
+    FILTERED.iter().map(|(name, _)| *name).collect()
 }
 
 /// A price preference ranks an unlisted model by an assumed price (`decide::signals`), which may surprise.

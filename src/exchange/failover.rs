@@ -3,8 +3,8 @@
 use super::attempt::{Attempt, Failed, Heard};
 use super::deadlines;
 use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
-use crate::chat::{AttemptFailure, ProviderError, RequestError};
-use crate::config::Target;
+use crate::chat::{AttemptFailure, FinishReason, ProviderError, RequestError};
+use crate::config::{Filtered, Target};
 use crate::dialects::ClientError;
 use crate::health::{Health, Observation};
 use crate::journal::Ending;
@@ -68,11 +68,29 @@ impl Exchange {
         if is_under_way {
             return;
         }
-        if failure.may_another_help() {
+        if self.may_another_help(&failure) {
             self.try_next(health, now, outputs);
         } else {
             self.give_up(now, outputs);
         }
+    }
+
+    /// Whether the next target is asked. A filter's refusal is the provider's answer, unless the route wants another's.
+    fn may_another_help(&self, failure: &AttemptFailure) -> bool {
+        let is_filtered = *failure == AttemptFailure::ContentFiltered;
+        let asks_on = self.order.routing.route.filtered == Filtered::Next;
+        failure.may_another_help() || (is_filtered && asks_on)
+    }
+
+    /// Whether the answer, which nobody has seen yet, was ended by a filter, and the route wants another's.
+    pub(super) fn is_to_be_replaced(&self, attempt: usize) -> bool {
+        let finish = self
+            .attempts
+            .get(attempt)
+            .and_then(|running| running.finish);
+        finish == Some(FinishReason::ContentFilter)
+            && self.winner != Some(attempt)
+            && self.may_another_help(&AttemptFailure::ContentFiltered)
     }
 
     /// Ends an answer that has begun. Where others tried to carry it on, what broke it first is the reason all the same.

@@ -330,6 +330,9 @@ impl Exchange {
                     self.complete(attempt, health, now, outputs);
                 }
             }
+            Ok(Ended::Whole { .. }) if self.is_to_be_replaced(attempt) => {
+                self.fail(attempt, filtered(), health, now, outputs);
+            }
             Ok(Ended::Whole { answer, body }) => {
                 self.commit(attempt, health, now, outputs);
                 let body = self.whole_body(attempt, &answer, body);
@@ -355,6 +358,9 @@ impl Exchange {
         now: UnixMillis,
         outputs: &mut Vec<Output>,
     ) {
+        if self.is_to_be_replaced(attempt) {
+            return self.fail(attempt, filtered(), health, now, outputs);
+        }
         if self.winner != Some(attempt) {
             self.commit(attempt, health, now, outputs);
         }
@@ -497,4 +503,9 @@ impl Exchange {
             outputs.push(Output::WakeAt(at));
         }
     }
+}
+
+/// An answer that a safety filter ended, as a failure.
+fn filtered() -> Failed {
+    (AttemptFailure::ContentFiltered, ProviderError::default())
 }

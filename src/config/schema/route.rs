@@ -3,7 +3,7 @@
 use super::providers::{CAN, CONTEXT_TOKENS, USD_PER_MTOK, USD_PER_MTOK_MAX};
 use super::when::WHEN;
 use super::{Description, Field, List, Map, Needs, SCHEMA, Shape, texts};
-use crate::config::route::{midstream_names, sticky_names};
+use crate::config::route::{filtered_names, midstream_names, sticky_names};
 use crate::config::strategy::Strategy;
 
 /// A person reads a route; a plan of more targets than this is never walked to its end.
@@ -81,6 +81,11 @@ pub static ROUTE: Description = Description::new(
             "midstream",
             "What to do with a stream that breaks after its first token: an error event, another target that carries the answer on, or an answer that is held back until it is whole. Default `error`.",
             Shape::Choice(midstream_names),
+        ),
+        Field::optional(
+            "filtered",
+            "What to do when a provider's safety filter refuses: pass its refusal on, or ask the next target. Default `stop`.",
+            Shape::Choice(filtered_names),
         ),
         Field::optional(
             "hedge",
