@@ -40,8 +40,8 @@ export const FAULT_KINDS = {
   cut_mid_event: afterTokens(5),
   stall: afterTokens(5),
   error_event: { ...afterTokens(5), ...saying },
-  garbled: afterTokens(5),
-  no_end: {},
+  garbled: { ...afterTokens(5), ends: { default: true, check: bool } },
+  no_end: { closes: { default: true, check: bool } },
   no_finish: {},
   empty: {},
   status: {

@@ -80,6 +80,7 @@ async function performSteps(turn, stream, strikeAt) {
     await reply.send(step);
   }
   await reply.send([...stream.usage, ...stream.end]);
+  if (fault?.kind === 'no_end' && !fault.closes) await reply.waitForever();
   reply.end();
 }
 

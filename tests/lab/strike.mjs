@@ -89,9 +89,11 @@ export const MIDSTREAM = {
     await reply.send([dialect.errorEvent(failureOf(fault, 529), call)]);
     reply.end();
   },
-  async garbled({ reply, dialect, request, call }, next) {
+  async garbled({ reply, dialect, fault, request, call }, next) {
     await reply.send([dialect.garbledEvent(request, call)]);
-    return next;
+    if (fault.ends) return next;
+    reply.end();
+    return undefined;
   },
   async big_line({ reply, fault }, next) {
     const text = reply.lines(next.join(''));

@@ -310,6 +310,23 @@ export function testFaults(lab) {
     assert.deepEqual([said.text, said.finish, seen.ending], [TEXT, null, 'cut']);
   });
 
+  test('a garbled event may be the last one', async () => {
+    for (const dialect of DIALECTS) {
+      const seen = await ask(dialect, true, { script: { text: TEXT, fault: { kind: 'garbled', ends: false } } });
+      const said = saidIn(seen);
+      assert.deepEqual([said.text, said.broken, said.finish, said.isEnded, seen.ending], [FIVE, 1, null, false, 'whole']);
+    }
+  });
+
+  test('a stream without an end marker may stay open', async () => {
+    for (const dialect of DIALECTS) {
+      const until = (so_far) => saidIn(so_far).usage !== null;
+      const seen = await ask(dialect, true, { script: { text: TEXT, fault: { kind: 'no_end', closes: false } }, how: { until } });
+      const said = saidIn(seen);
+      assert.deepEqual([said.text, said.isEnded, seen.ending], [TEXT, false, 'left']);
+    }
+  });
+
   test('a prefill fault leaves other requests alone', async () => {
     sound(await ask('anthropic', true, { script: { text: TEXT, fault: { kind: 'prefill_refused' } } }));
   });

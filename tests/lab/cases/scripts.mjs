@@ -43,6 +43,8 @@ const FAULT_FIELDS = {
   bytes: { wrong: [999, 1e9], right: 1000 },
   interval_ms: { wrong: [-1], right: 0 },
   events: { wrong: [0], right: 1 },
+  ends: { wrong: [0, null], right: false },
+  closes: { wrong: ['no'], right: false },
 };
 
 const problemsOf = (value) => {
