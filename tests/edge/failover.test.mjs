@@ -38,6 +38,7 @@ const FAULTS = [
   { fault: early('cut_clean'), outcome: 'cut_off' },
   { fault: early('cut_mid_event'), outcome: 'cut_off' },
   { fault: status(429, { retry_after: 30 }), outcome: 'rate_limited' },
+  { fault: status(429), outcome: 'rate_limited' },
   { fault: status(500), outcome: 'server_error' },
   { fault: status(503, { retry_after: 'Fri, 01 Jan 2100 00:00:00 GMT' }), outcome: 'server_error' },
   { fault: status(529), outcome: 'server_error' },
@@ -101,6 +102,8 @@ async function checkFailover({ targets, deadlines, outcome, stream }) {
   const expected = [[targets[0].lab, outcome], ['second', 'ok']];
   // A server error is asked again while the budget of the isolate lasts, which the cases under way share.
   if (outcome === 'server_error' && record.attempts.length === 3) expected.unshift(expected[0]);
+  const asked = targets[0].lab === 'gone' ? 0 : expected.length - 1;
+  assert.equal(world.calls(targets[0].lab, model).length, asked, 'what fell silent or failed is not asked again');
   assert.deepEqual(record.attempts.map(({ target, outcome }) => [target, outcome]), expected);
   assert.equal(response.headers.get('x-waypost-attempts'), `${expected.length}`);
   assert.ok(record.attempts[0].reason.length > 10, 'and the reason in words');
@@ -129,7 +132,7 @@ for (const dialect of ['openai-chat', 'anthropic']) {
 
   describe(`${dialect}: the second target answers for`, { concurrency: CASES_AT_ONCE, timeout: SUITE_MS }, () => {
     for (const each of FAULTS) {
-      const name = `${each.fault.kind} ${each.fault.status ?? ''}`.trim();
+      const name = [each.fault.kind, each.fault.status, each.fault.retry_after && 'with a time'].filter(Boolean).join(' ');
       const given = { targets: targets({ fault: each.fault }), outcome: outcomeOf(each) };
       if (!each.wholeOnly) {
         test(`${name}, streamed`, () => checkFailover({ ...given, stream: true }));
