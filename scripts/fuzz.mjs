@@ -1,8 +1,8 @@
-// Fuzzes a parser with libFuzzer: `npm run fuzz -- config`.
+// Fuzzes a parser, a translator or an exchange with libFuzzer: `npm run fuzz -- config`.
 //
 //   npm run fuzz -- TARGET [--seconds N]
 //
-// The targets' bodies are in fuzz/src/lib.rs, and `cargo test` runs them over the committed corpus; this looks for
+// The targets' bodies are in fuzz/src/, and `cargo test` runs them over the committed corpus; this looks for
 // new inputs. It begins with that corpus and keeps what it finds in fuzz/found/, so that fuzz/corpus/ stays as small
 // as it is; an input that breaks something goes to fuzz/artifacts/, and the exit code is 1.
 // Without a sanitizer: the crate forbids unsafe code, so a stable compiler and its own checks are enough.
@@ -19,7 +19,7 @@ import { ROOT } from './project.mjs';
 import { say } from './screen.mjs';
 import { ensureCargoFuzz } from './tools.mjs';
 
-const TARGETS = ['config', 'request'];
+const TARGETS = ['config', 'request', 'sse', 'streams', 'exchange'];
 const SECONDS = 600;
 /** Above the largest input of the corpus; long repetitions belong to tests/suite/limits.rs. */
 const INPUT_BYTES_MAX = 8192;
@@ -29,9 +29,9 @@ const MEMORY_MB_MAX = 1024;
 
 const USAGE = `usage: npm run fuzz -- TARGET [--seconds N]
 
-Sets up cargo-fuzz and feeds a parser random inputs until one breaks it. Exit code 0 when none did.
+Sets up cargo-fuzz and feeds a target random inputs until one breaks it. Exit code 0 when none did.
 
-  TARGET        ${TARGETS.join(' or ')}
+  TARGET        one of ${TARGETS.join(', ')}
   --seconds N   how long; ${SECONDS} unless given`;
 
 await runScript(async () => {
@@ -64,7 +64,7 @@ await runScript(async () => {
   ]);
   if (code !== 0)
     throw new Problem(
-      `Fuzzing ${target} ended with exit code ${code}. If libFuzzer names an input above, that input breaks a promise of fuzz/src/lib.rs.`,
+      `Fuzzing ${target} ended with exit code ${code}. If libFuzzer names an input above, that input breaks a promise of fuzz/src/.`,
     );
   say(`✓ ${target}: nothing found in ${seconds} s`);
 });

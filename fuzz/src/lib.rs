@@ -1,9 +1,21 @@
-//! What the fuzzer calls, and `cargo test` with the committed corpus (`tests/suite/fuzz.rs`): one function a parser.
+//! What the fuzzer calls, and `cargo test` with the committed corpus (`tests/suite/fuzz.rs`): one function a target.
 //!
 //! Each takes any bytes and panics when a promise is broken: a crash, an accepted value that cannot be right, or two
 //! readers that disagree. `serde_json::Value` stands in for the provider's parser, which we do not know.
 //!
+//! The parsers of entries and of requests are here; an answer's way back is in `sse`, `streams` and `exchange`.
+//!
 //! Not here: whether an entry or a request should have been accepted. Fixtures say that.
+
+mod exchange;
+mod pieces;
+mod program;
+mod sse;
+mod streams;
+
+pub use exchange::exchange;
+pub use sse::sse;
+pub use streams::streams;
 
 use std::collections::BTreeSet;
 

@@ -18,6 +18,21 @@ fn corpus_of_request_breaks_nothing() {
     replay("request", bodies::request);
 }
 
+#[test]
+fn corpus_of_sse_breaks_nothing() {
+    replay("sse", bodies::sse);
+}
+
+#[test]
+fn corpus_of_streams_breaks_nothing() {
+    replay("streams", bodies::streams);
+}
+
+#[test]
+fn corpus_of_exchange_breaks_nothing() {
+    replay("exchange", bodies::exchange);
+}
+
 fn replay(target: &str, body: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let mut inputs: Vec<PathBuf> = fs::read_dir(corpus.join(target))

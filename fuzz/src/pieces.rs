@@ -1,0 +1,159 @@
+//! What providers say, piece by piece: the streams and whole answers that programs are made of.
+
+use waypost::dialects::Dialect;
+
+/// How many pieces each dialect has. A number beyond them starts again.
+const COUNT: usize = 32;
+
+/// The piece of this number in this dialect. The same number means the same in both.
+pub fn piece(dialect: Dialect, number: usize) -> Vec<u8> {
+    let number = number % COUNT;
+    match dialect {
+        Dialect::OpenaiChat => openai(number),
+        Dialect::Anthropic => anthropic(number),
+    }
+    .into_bytes()
+}
+
+/// An event that says this text.
+pub fn text(dialect: Dialect, text: &str) -> Vec<u8> {
+    let text = serde_json::to_string(text).expect("a string is JSON");
+    match dialect {
+        Dialect::OpenaiChat => chunk(&format!("{{\"content\":{text}}}"), "null"),
+        Dialect::Anthropic => delta(0, &format!("{{\"type\":\"text_delta\",\"text\":{text}}}")),
+    }
+    .into_bytes()
+}
+
+fn chunk(delta: &str, finish: &str) -> String {
+    format!(
+        "data: {{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":\
+         [{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n"
+    )
+}
+
+fn call(index: u32, fields: &str) -> String {
+    let call = format!("{{\"tool_calls\":[{{\"index\":{index},{fields}}}]}}");
+    chunk(&call, "null")
+}
+
+fn openai(number: usize) -> String {
+    let usage = "\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2,\"total_tokens\":11}";
+    match number {
+        0 => chunk("{\"role\":\"assistant\",\"content\":\"\"}", "null"),
+        1 => chunk("{\"content\":\"Hello\"}", "null"),
+        2 => chunk("{\"content\":\" world \\n\"}", "null"),
+        3 => chunk("{\"reasoning_content\":\"Hm\"}", "null"),
+        4 => call(0, "\"id\":\"k0\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}"),
+        5 => call(0, "\"function\":{\"arguments\":\"{\\\"a\\\":\"}"),
+        6 => call(0, "\"function\":{\"arguments\":\"1}\"}"),
+        7 => call(1, "\"id\":\"k1\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}"),
+        8 => chunk("{}", "\"stop\""),
+        9 => chunk("{}", "\"length\""),
+        10 => chunk("{}", "\"tool_calls\""),
+        11 => chunk("{}", "\"content_filter\""),
+        12 => format!("data: {{\"id\":\"c1\",\"model\":\"m\",\"choices\":[],{usage}}}\n\n"),
+        13 => "data: [DONE]\n\n".to_owned(),
+        14 => ": ping\n\n".to_owned(),
+        15 => "data: {\"error\":{\"message\":\"down\",\"type\":\"server_error\"}}\n\n".to_owned(),
+        16 => "event: error\ndata: {\"message\":\"slow\",\"code\":429}\n\n".to_owned(),
+        17 => "data: {\"id\":\n\n".to_owned(),
+        18 => chunk("{\"content\":\"cr\"}", "null").replace('\n', "\r"),
+        19 => chunk("{\"content\":\"crlf\"}", "null").replace('\n', "\r\n"),
+        20 => "data: [DONE]".to_owned(),
+        21 => chunk("{}", "\"stop\"").trim_end().to_owned(),
+        22 => format!(
+            "{{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\
+             \"message\":{{\"role\":\"assistant\",\"content\":\"Whole\"}},\"finish_reason\":\"stop\"}}],{usage}}}"
+        ),
+        23 => "{\"id\":\"c1\",\"object\":\"chat.completion\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\
+               \"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"k0\",\"type\":\"function\",\"function\":{\
+               \"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}]},\"finish_reason\":\"tool_calls\"}]}"
+            .to_owned(),
+        24 => "{\"id\":\"c1\",\"choices\":[]}".to_owned(),
+        25 => "{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\",\"code\":\"context_length_exceeded\"}}"
+            .to_owned(),
+        26 => "\u{feff}".to_owned(),
+        27 => "\n".to_owned(),
+        28 => "\r".to_owned(),
+        29 => chunk("{\"refusal\":\"No\"}", "null"),
+        30 => "<html>gateway</html>".to_owned(),
+        _ => whole_stream(openai, &[0, 1, 8, 12, 13]),
+    }
+}
+
+fn event(name: &str, data: &str) -> String {
+    format!("event: {name}\ndata: {data}\n\n")
+}
+
+fn delta(index: u32, delta: &str) -> String {
+    let data = format!("{{\"type\":\"content_block_delta\",\"index\":{index},\"delta\":{delta}}}");
+    event("content_block_delta", &data)
+}
+
+fn block(index: u32, block: &str) -> String {
+    let data =
+        format!("{{\"type\":\"content_block_start\",\"index\":{index},\"content_block\":{block}}}");
+    event("content_block_start", &data)
+}
+
+fn stop(reason: &str) -> String {
+    let data = format!(
+        "{{\"type\":\"message_delta\",\"delta\":{{\"stop_reason\":\"{reason}\"}},\"usage\":{{\"output_tokens\":2}}}}"
+    );
+    event(
+        "content_block_stop",
+        "{\"type\":\"content_block_stop\",\"index\":0}",
+    ) + &event("message_delta", &data)
+}
+
+fn anthropic(number: usize) -> String {
+    let input = "\"type\":\"input_json_delta\",\"partial_json\"";
+    match number {
+        0 => event(
+            "message_start",
+            "{\"type\":\"message_start\",\"message\":{\"id\":\"m1\",\"type\":\"message\",\"role\":\"assistant\",\
+             \"model\":\"m\",\"content\":[],\"stop_reason\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}",
+        ),
+        1 => delta(0, "{\"type\":\"text_delta\",\"text\":\"Hello\"}"),
+        2 => delta(0, "{\"type\":\"text_delta\",\"text\":\" world \\n\"}"),
+        3 => delta(0, "{\"type\":\"thinking_delta\",\"thinking\":\"Hm\"}"),
+        4 => block(1, "{\"type\":\"tool_use\",\"id\":\"k0\",\"name\":\"f\",\"input\":{}}"),
+        5 => delta(1, &format!("{{{input}:\"{{\\\"a\\\":\"}}")),
+        6 => delta(1, &format!("{{{input}:\"1}}\"}}")),
+        7 => block(2, "{\"type\":\"tool_use\",\"id\":\"k1\",\"name\":\"g\",\"input\":{\"b\":2}}"),
+        8 => stop("end_turn"),
+        9 => stop("max_tokens"),
+        10 => stop("tool_use"),
+        11 => stop("refusal"),
+        12 => event("message_delta", "{\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":3}}"),
+        13 => event("message_stop", "{\"type\":\"message_stop\"}"),
+        14 => event("ping", "{\"type\":\"ping\"}"),
+        15 => event("error", "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}"),
+        16 => "data: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"down\"}}\n\n".to_owned(),
+        17 => "event: content_block_delta\ndata: {\"type\":\n\n".to_owned(),
+        18 => delta(0, "{\"type\":\"text_delta\",\"text\":\"cr\"}").replace('\n', "\r"),
+        19 => delta(0, "{\"type\":\"text_delta\",\"text\":\"crlf\"}").replace('\n', "\r\n"),
+        20 => "event: message_stop\ndata: {\"type\":\"message_stop\"}".to_owned(),
+        21 => stop("end_turn").trim_end().to_owned(),
+        22 => "{\"id\":\"m1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[{\"type\":\"text\",\
+               \"text\":\"Whole\"}],\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":9,\"output_tokens\":2}}"
+            .to_owned(),
+        23 => "{\"id\":\"m1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[{\"type\":\"tool_use\",\
+               \"id\":\"k0\",\"name\":\"f\",\"input\":{\"a\":1}}],\"stop_reason\":\"tool_use\"}"
+            .to_owned(),
+        24 => "{\"id\":\"m1\",\"type\":\"message\",\"content\":[]}".to_owned(),
+        25 => "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long\"}}"
+            .to_owned(),
+        26 => "\u{feff}".to_owned(),
+        27 => "\n".to_owned(),
+        28 => "\r".to_owned(),
+        29 => block(0, "{\"type\":\"text\",\"text\":\"\"}"),
+        30 => "<html>gateway</html>".to_owned(),
+        _ => whole_stream(anthropic, &[0, 29, 1, 8, 13]),
+    }
+}
+
+fn whole_stream(piece: fn(usize) -> String, numbers: &[usize]) -> String {
+    numbers.iter().map(|number| piece(*number)).collect()
+}
