@@ -67,6 +67,9 @@ fn head(explanation: &Explanation) -> Vec<String> {
         if !config.providers.0.is_empty() {
             parts.push(format!("providers {}", config.providers.0));
         }
+        if let Some(health) = &decision.health {
+            parts.push(format!("health {health}"));
+        }
         if config.problems > 0 {
             parts.push(format!("newer entries had {} problems", config.problems));
         }

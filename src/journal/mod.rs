@@ -18,6 +18,7 @@ use crate::chat::{FinishReason, Usage};
 use crate::classify::Traits;
 use crate::config::{Prefer, Revision};
 use crate::decide::{Candidate, Plan, Seed};
+use crate::health::View;
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
 pub use explanation::{Explained, Explanation};
@@ -62,6 +63,10 @@ pub struct ConfigRevisions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision<C = Candidate> {
     pub seed: Seed,
+    /// A name for all that was known of the targets' health: the same name is the same knowledge. Absent in records of
+    /// before it was kept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub health: Option<String>,
     /// The rules that fired, by name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub rules: Vec<String>,
@@ -87,6 +92,7 @@ impl Decision {
         let first_come = plan.order.iter().filter_map(candidate);
         Self {
             seed,
+            health: health_revision(&plan.candidates),
             rules: plan.rules.clone(),
             prefer: Some(plan.settings.prefer),
             temperature: Some(plan.settings.temperature),
@@ -106,6 +112,7 @@ impl<C> Decision<C> {
     pub fn map<D>(self, tell: impl FnMut(C) -> D) -> Decision<D> {
         Decision {
             seed: self.seed,
+            health: self.health,
             rules: self.rules,
             prefer: self.prefer,
             temperature: self.temperature,
@@ -115,6 +122,16 @@ impl<C> Decision<C> {
             is_trimmed: self.is_trimmed,
         }
     }
+}
+
+/// Content-addressed, as a config's revision is. XXH3 will do: nobody gains by two that collide.
+fn health_revision(candidates: &[Candidate]) -> Option<String> {
+    let views: Vec<&View> = candidates
+        .iter()
+        .map(|candidate| &candidate.health)
+        .collect();
+    let text = serde_json::to_vec(&views).ok()?;
+    Some(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&text)))
 }
 
 /// One call to one target.
