@@ -19,6 +19,10 @@ const STEPS_MAX: usize = 256;
 /// Steps that send megabytes, of one program.
 const HUGE_MAX: usize = 2;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent choices, not states"
+)]
 #[derive(Debug)]
 pub struct Program {
     pub client: Dialect,
@@ -280,7 +284,7 @@ fn head(kind: u8) -> ProviderHead {
     let wait = waits[usize::from(kind >> 6)].map(str::to_owned);
     let is_fine = status == 200;
     // A stream most of the time: the first of the four 200s whatever else is said.
-    let place = if kind & 15 == 0 {
+    let place = if kind.trailing_zeros() >= 4 {
         0
     } else {
         usize::from(kind >> 4 & 3)
