@@ -1,13 +1,14 @@
 // The checks that make up `npm test`, in order, each as the command that a person would type.
 //
 // `count` reads the number of tests from the output; a step without it is one check. `needs` names the step
-// whose failure makes this one pointless. Exit code 77 means that the step cannot run on this machine.
+// whose failure makes this one pointless; `failures` picks what failed out of the output. Exit code 77 means that the step cannot run on this machine.
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 import { ROOT, node22 } from './project.mjs';
 import { cargoCounts, plainCounts, tapCounts } from './test-counts.mjs';
+import { cargoFailures, tapFailures } from './test-failures.mjs';
 
 const WARNINGS_ARE_ERRORS = ['--', '-D', 'warnings'];
 
@@ -21,14 +22,14 @@ export const STEPS = [
     name: 'clippy-wasm',
     command: () => ['cargo', 'clippy', '--target', 'wasm32-unknown-unknown', '--lib', ...WARNINGS_ARE_ERRORS],
   },
-  { name: 'rust', command: () => ['cargo', 'test', '--no-fail-fast'], count: cargoCounts },
+  { name: 'rust', command: () => ['cargo', 'test', '--no-fail-fast'], count: cargoCounts, failures: cargoFailures },
   { name: 'doc', command: () => ['cargo', 'doc', '--no-deps'], env: { RUSTDOCFLAGS: '-D warnings' } },
   { name: 'licences', command: () => [process.execPath, 'scripts/licences.mjs'] },
-  { name: 'scripts', command: () => nodeTests('scripts'), count: tapCounts },
+  { name: 'scripts', command: () => nodeTests('scripts'), count: tapCounts, failures: tapFailures },
   { name: 'wasm', command: () => [process.execPath, 'scripts/build.mjs'] },
-  { name: 'replay', command: () => nodeTests('tests/replay'), count: tapCounts },
-  { name: 'lab', command: () => nodeTests('tests/lab'), count: tapCounts },
-  { name: 'edge', command: () => nodeTests('tests/edge'), count: tapCounts, needs: 'wasm' },
+  { name: 'replay', command: () => nodeTests('tests/replay'), count: tapCounts, failures: tapFailures },
+  { name: 'lab', command: () => nodeTests('tests/lab'), count: tapCounts, failures: tapFailures },
+  { name: 'edge', command: () => nodeTests('tests/edge'), count: tapCounts, failures: tapFailures, needs: 'wasm' },
   { name: 'python', command: () => [node22(), 'tests/edge/python.mjs'], count: plainCounts, needs: 'wasm' },
 ];
 

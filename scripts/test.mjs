@@ -1,7 +1,8 @@
 // `npm test`: sets up, then runs every check that CI runs, and ends with `N passed, N failed`.
 //
-// The checks are in `test-steps.mjs`. A failing one does not stop the others; its output is shown. Every
-// test inside a runner counts, and every plain check counts as one. A runner that ran no test has failed.
+// The checks are in `test-steps.mjs`. A failing one does not stop the others; its output is shown, and what failed
+// in it once more at the end. Every test inside a runner counts, and every plain check counts as one. A runner
+// that ran no test has failed.
 
 import './node-version.mjs';
 
@@ -10,6 +11,7 @@ import { nearest, parseFlags, wrongUsage } from './flags.mjs';
 import { runScript } from './problem.mjs';
 import { say, startJob } from './screen.mjs';
 import { setUp } from './setup.mjs';
+import { lastLines } from './test-failures.mjs';
 import { RUST_COMPONENTS, STEPS } from './test-steps.mjs';
 
 const CANNOT_RUN_HERE = 77;
@@ -73,14 +75,15 @@ function skipped({ name, needs }) {
   return { name, ...ONE_SKIPPED, seconds: 0, note: `${needs} failed` };
 }
 
-async function runStep({ name, command, env, count }) {
+async function runStep({ name, command, env, count, failures = lastLines }) {
   const [program, ...args] = command();
   const job = startJob(name);
   const { code, output, seconds } = await run(program, args, { env });
   const result = { name, seconds, ...judge(code, output, count) };
   job.end(result.failed > 0 ? '✗' : result.passed > 0 ? '✓' : '-');
-  if (result.failed > 0) say(`${output.trimEnd().replace(/^/gm, `  ${name} | `)}\n`);
-  return result;
+  if (result.failed === 0) return result;
+  say(`${output.trimEnd().replace(/^/gm, `  ${name} | `)}\n`);
+  return { ...result, failures: failures(output) };
 }
 
 function judge(code, output, count) {
@@ -103,6 +106,8 @@ function report(results) {
       `${name.padEnd(11)}${cell(passed)}${cell(failed)}${cell(left)} ${cell(seconds.toFixed(1))}${note ? `  ${note}` : ''}`,
     );
   }
+  for (const { name, failures } of results)
+    if (failures) say(`\n${failures.map((line) => `  ${name} | ${line}`).join('\n')}`);
   const skippedCount = total('skipped');
   say(
     `\n${total('passed')} passed, ${total('failed')} failed${skippedCount > 0 ? `, ${skippedCount} skipped` : ''}`,
