@@ -326,7 +326,7 @@ fn check_record(record: &Record, calls: &BTreeMap<usize, String>) {
         let sent = calls.get(&number);
         let is_refused = attempt.outcome == "not_translatable";
         assert_eq!(sent.is_none(), is_refused, "{number}: {attempt:?}");
-        assert!(sent.is_none_or(|provider| *provider == attempt.provider));
+        assert!(sent.is_none_or(|provider| **provider == *attempt.provider));
         let times = [attempt.headers_ms, attempt.first_token_ms];
         let times: Vec<Millis> = times.into_iter().flatten().collect();
         assert!(times.is_sorted(), "{attempt:?}");

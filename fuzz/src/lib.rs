@@ -73,7 +73,7 @@ fn check_problems(outcome: Result<(), Vec<Problem>>) {
 }
 
 fn check_route(route: &Route) {
-    let ids: BTreeSet<&str> = route.targets.iter().map(|it| it.id.as_str()).collect();
+    let ids: BTreeSet<&str> = route.targets.iter().map(|it| &*it.id).collect();
     assert_eq!(ids.len(), route.targets.len(), "an id comes twice");
     assert!(!ids.is_empty(), "no target");
     for target in &route.targets {

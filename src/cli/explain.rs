@@ -78,7 +78,7 @@ struct Told {
 #[derive(Serialize)]
 struct Against {
     config: ConfigRevisions,
-    plan: Vec<String>,
+    plan: Vec<Arc<str>>,
     is_same: bool,
 }
 

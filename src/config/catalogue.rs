@@ -141,7 +141,7 @@ impl Catalogue {
             None => base.and_then(|base| base.data_policy),
         };
         Some(Provider {
-            name: name.to_owned(),
+            name: name.into(),
             dialect: dialect?,
             base_url: base_url?,
             auth: auth?,
@@ -365,7 +365,7 @@ fn provider_of(row: &ProviderRow) -> Provider {
         },
     };
     Provider {
-        name: row.name.to_owned(),
+        name: row.name.into(),
         dialect: row.dialect,
         base_url: row.base_url.to_owned(),
         auth,

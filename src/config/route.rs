@@ -44,9 +44,9 @@ pub struct Route {
 /// One provider and model, and its terms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
-    pub id: String,
+    pub id: Arc<str>,
     pub provider: Arc<Provider>,
-    pub model: String,
+    pub model: Arc<str>,
     pub weight: f64,
     pub quality: Quality,
     pub is_private: bool,
@@ -295,9 +295,9 @@ impl Route {
     pub fn direct(provider: &Arc<Provider>, model: &str, catalogue: &Catalogue) -> Self {
         let name = format!("{}/{model}", provider.name);
         let target = Target {
-            id: name.clone(),
+            id: name.as_str().into(),
             provider: Arc::clone(provider),
-            model: model.to_owned(),
+            model: model.into(),
             weight: 1.0,
             quality: Quality::default(),
             is_private: provider.is_private,
@@ -444,7 +444,7 @@ fn read_targets(
         let written = || item.value.get("id")?.as_str().map(str::to_owned);
         if let Some(id) = target
             .as_ref()
-            .map(|target| target.id.clone())
+            .map(|target| target.id.to_string())
             .or_else(written)
         {
             if ids.contains(&id) {
@@ -482,12 +482,12 @@ fn read_target(node: &Node<'_>, catalogue: &Catalogue, problems: &mut Problems) 
     let over = read_terms(&fields, problems);
     let (provider, model) = (provider?, model?);
     let id = match id {
-        Some(id) => id?.to_owned(),
-        None => format!("{}/{model}", provider.name),
+        Some(id) => id?.into(),
+        None => format!("{}/{model}", provider.name).into(),
     };
     Some(Target {
         id,
-        model: model.to_owned(),
+        model: model.into(),
         weight: weight?,
         quality,
         is_private: is_private.flatten().unwrap_or(provider.is_private),

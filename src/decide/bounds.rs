@@ -81,7 +81,7 @@ fn named<const N: usize>(checks: [(&'static str, bool); N]) -> impl Iterator<Ite
 
 /// Whether a caller's name means this target: its id, its provider, or both as `provider/model`.
 pub(super) fn is_named(target: &Target, name: &str) -> bool {
-    let provider = target.provider.name.as_str();
+    let provider = &*target.provider.name;
     let is_both = || {
         name.split_once('/').is_some_and(|(first, model)| {
             first.eq_ignore_ascii_case(provider) && model.eq_ignore_ascii_case(&target.model)

@@ -17,6 +17,8 @@ mod rules;
 mod seed;
 mod signals;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::classify::Traits;
@@ -34,9 +36,9 @@ const TEMPERATURE_MIN: f64 = 1e-6;
 /// One target under consideration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    pub target: String,
-    pub provider: String,
-    pub model: String,
+    pub target: Arc<str>,
+    pub provider: Arc<str>,
+    pub model: Arc<str>,
     pub signals: Signals,
     /// The sum of the weighted signals.
     pub score: f64,
@@ -91,11 +93,12 @@ pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
             // Sorting by one quantity leaves no room for the route's split.
             signals.weight = 1.0;
         }
-        let beyond = bounds::beyond(&constraints.soft, target, traits, &signals);
+        let soft = traits.constraints.iter();
+        let beyond = soft.flat_map(|asked| bounds::beyond(&asked.soft, target, traits, &signals));
         Candidate {
-            target: target.id.clone(),
-            provider: target.provider.name.clone(),
-            model: target.model.clone(),
+            target: Arc::clone(&target.id),
+            provider: Arc::clone(&target.provider.name),
+            model: Arc::clone(&target.model),
             score: signals.score(settings.prefer),
             share: 0.0,
             excluded: rules::exclusion(target, traits, &view, &settings.limits, &fired, &signals),
@@ -188,7 +191,8 @@ fn order(
         .filter(|(_, candidate)| candidate.excluded.is_none())
         .map(rank)
         .collect();
-    ranked.sort_by(|a, b| {
+    // No two compare equal: their places differ.
+    ranked.sort_unstable_by(|a, b| {
         a.tier
             .cmp(&b.tier)
             .then(b.key.total_cmp(&a.key))

@@ -195,11 +195,9 @@ fn lack(target: &Target, traits: &Traits, view: &View) -> Option<Exclusion> {
 }
 
 fn drops(rule: &Rule, target: &Target) -> bool {
-    let is_left_out = rule
-        .only
-        .as_ref()
-        .is_some_and(|only| !only.contains(&target.id));
-    is_left_out || rule.avoid.contains(&target.id) || !meets(&rule.require, target)
+    let is_in = |ids: &[String]| ids.iter().any(|id| **id == *target.id);
+    let is_left_out = rule.only.as_ref().is_some_and(|only| !is_in(only));
+    is_left_out || is_in(&rule.avoid) || !meets(&rule.require, target)
 }
 
 /// Whether one of the names is this, in whatever case.

@@ -485,9 +485,9 @@ impl Attempt {
         };
         Some(AttemptRecord {
             route: is_of_another.then(|| self.route.name.clone()),
-            target: target.id.clone(),
-            provider: target.provider.name.clone(),
-            model: target.model.clone(),
+            target: Arc::clone(&target.id),
+            provider: Arc::clone(&target.provider.name),
+            model: Arc::clone(&target.model),
             secret: self.secret.clone(),
             sent_ms: since(self.sent_at),
             headers_ms: self.headers_at.map(since),

@@ -335,7 +335,7 @@ impl Exchange {
             .filter_map(|attempt| Some((attempt, attempt.result.as_ref()?.as_ref().err()?)))
             .collect();
         let words = |(attempt, failure): &(&Attempt, &AttemptFailure)| {
-            let id = attempt.target().map(|target| target.id.as_str());
+            let id = attempt.target().map(|target| &*target.id);
             format!("{}: {failure}", id.unwrap_or_default())
         };
         let reasons: Vec<String> = results.iter().map(words).collect();

@@ -1,5 +1,7 @@
 //! What an exchange tells of itself: the client's headers, and the record.
 
+use std::sync::Arc;
+
 use super::attempt::Attempt;
 use super::{EXPLAIN_BYTES_MAX, Exchange, Order, Output};
 use crate::decide::Exclusion;
@@ -17,7 +19,7 @@ impl Exchange {
             ("x-waypost-config", routing.config.route.0.clone()),
         ];
         if let Some(target) = self.winner.and_then(|attempt| self.target_of(attempt)) {
-            headers.push(("x-waypost-target", target.id.clone()));
+            headers.push(("x-waypost-target", target.id.to_string()));
         }
         let limits = self.limits_that_bound();
         if !limits.is_empty() {
@@ -102,7 +104,7 @@ impl Exchange {
                 target: self
                     .winner
                     .and_then(|attempt| self.target_of(attempt))
-                    .map(|target| target.id.clone()),
+                    .map(|target| Arc::clone(&target.id)),
                 finish: winner.and_then(|winner| winner.finish),
                 first_token_ms: winner
                     .and_then(|winner| winner.first_token_at)

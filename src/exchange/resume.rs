@@ -166,7 +166,7 @@ impl Exchange {
             .to_owned();
         self.shown.broken = None;
         if let Some(target) = self.target_of(attempt) {
-            let id = target.id.clone();
+            let id = target.id.to_string();
             self.client.carry_on(&id);
             self.shown.continued_by.push(id);
         }

@@ -9,6 +9,7 @@
 //! Not here: the table for people (`cli/table.rs`).
 
 use std::io;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
@@ -50,7 +51,7 @@ pub struct Explained {
 /// A candidate where there is no room for all of it.
 #[derive(Serialize)]
 struct Brief {
-    target: String,
+    target: Arc<str>,
     score: f64,
     share: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +66,7 @@ struct Remnant<'a> {
 
 #[derive(Serialize)]
 struct PlanAlone<'a> {
-    plan: &'a [String],
+    plan: &'a [Arc<str>],
     propensity: f64,
     is_trimmed: bool,
 }

@@ -12,6 +12,8 @@
 mod explanation;
 mod summary;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{FinishReason, Usage};
@@ -77,7 +79,7 @@ pub struct Decision<C = Candidate> {
     pub temperature: Option<f64>,
     pub candidates: Vec<C>,
     /// Targets in the order in which they would be tried, by id.
-    pub plan: Vec<String>,
+    pub plan: Vec<Arc<str>>,
     /// The probability with which the first of the plan came first.
     pub propensity: f64,
     /// Whether candidates were left out, or told in less words, to fit a limit.
@@ -140,9 +142,9 @@ pub struct AttemptRecord {
     /// Where it is not the record's own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub route: Option<String>,
-    pub target: String,
-    pub provider: String,
-    pub model: String,
+    pub target: Arc<str>,
+    pub provider: Arc<str>,
+    pub model: Arc<str>,
     /// The name of the secret that was used.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret: Option<String>,
@@ -191,7 +193,7 @@ pub struct Outcome {
     pub error: Option<String>,
     /// The target that answered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub target: Option<String>,
+    pub target: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub finish: Option<FinishReason>,
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -61,9 +61,9 @@ mod tests {
     fn attempt(tokens: Option<Usage>) -> AttemptRecord {
         AttemptRecord {
             route: None,
-            target: "one".to_owned(),
-            provider: "openai".to_owned(),
-            model: "m".to_owned(),
+            target: "one".into(),
+            provider: "openai".into(),
+            model: "m".into(),
             secret: None,
             sent_ms: Millis(0),
             headers_ms: None,

@@ -9,6 +9,8 @@
 mod builtin;
 mod price;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::dialects::Dialect;
@@ -20,7 +22,7 @@ pub use price::Price;
 /// Whose API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
-    pub name: String,
+    pub name: Arc<str>,
     pub dialect: Dialect,
     /// Without a trailing slash; the dialect's path is appended.
     pub base_url: String,

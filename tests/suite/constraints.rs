@@ -71,7 +71,7 @@ fn told(plan: &Plan) -> String {
     let order = plan
         .order
         .iter()
-        .map(|place| plan.candidates[*place].target.as_str());
+        .map(|place| plan.candidates[*place].target.as_ref());
     let mut parts: Vec<String> = vec![order.collect::<Vec<_>>().join(" ")];
     for candidate in &plan.candidates {
         if let Some(Exclusion::Request { limit }) = &candidate.excluded {
@@ -245,7 +245,7 @@ fn candidates(plan: &Plan) -> Vec<&str> {
         .candidates
         .iter()
         .filter(|candidate| candidate.excluded.is_none());
-    open.map(|candidate| candidate.target.as_str()).collect()
+    open.map(|candidate| candidate.target.as_ref()).collect()
 }
 
 proptest! {

@@ -122,7 +122,7 @@ fn traits() -> Traits {
 fn names(plan: &Plan) -> Vec<String> {
     plan.order
         .iter()
-        .map(|place| plan.candidates[*place].target.clone())
+        .map(|place| plan.candidates[*place].target.to_string())
         .collect()
 }
 
@@ -194,7 +194,7 @@ proptest! {
         prop_assume!(!fewer.targets.is_empty());
         let without = names(&plan(&traits(), &fewer, &views, seed));
         let mut with = names(&plan(&traits(), &route, &views, seed));
-        with.retain(|name| *name != added);
+        with.retain(|name| **name != *added);
         prop_assert_eq!(without, with);
     }
 
@@ -216,7 +216,7 @@ proptest! {
             prop_assert_eq!(seed.source, SeedSource::Session);
             let before = plan(&traits, &ten, &views, seed.value);
             let after = plan(&traits, &nine, &left, Seed::of(&nine, &traits, 2).value);
-            prop_assert!(first(&before) == gone || first(&before) == first(&after));
+            prop_assert!(*first(&before) == *gone || first(&before) == first(&after));
         }
     }
 
@@ -337,7 +337,7 @@ fn removing_a_target_moves_only_its_own_sessions() {
         assert_eq!(seed.source, SeedSource::Session);
         let before = plan(&traits, &ten, &[View::default(); 10], seed.value);
         let after = plan(&traits, &nine, &[View::default(); 9], seed.value);
-        if first(&before) == removed {
+        if *first(&before) == *removed {
             moved += 1;
         } else {
             assert_eq!(first(&before), first(&after));

@@ -148,7 +148,10 @@ impl RouteImpact {
             !known.any(|known| is_same(known, target))
         };
         for target in route.targets.iter().filter(is_unknown) {
-            *self.unknown_health.entry(target.id.clone()).or_default() += 1;
+            *self
+                .unknown_health
+                .entry(target.id.to_string())
+                .or_default() += 1;
         }
         // The rest follows from the routes alone, and each has been met after a few records.
         let before = before.outcome.as_ref().map(|(route, _)| *route);
@@ -157,8 +160,8 @@ impl RouteImpact {
             .iter()
             .filter(|target| target.terms.price.is_none());
         for target in unpriced {
-            if !self.price_assumed.contains(&target.id) {
-                self.price_assumed.insert(target.id.clone());
+            if !self.price_assumed.contains(&*target.id) {
+                self.price_assumed.insert(target.id.to_string());
             }
         }
         for asked in not_recorded(before, route) {
@@ -202,7 +205,7 @@ impl Sums {
         };
         self.planned += 1;
         for candidate in plan.candidates.iter().filter(|one| one.share > 0.0) {
-            let name = (route.name.clone(), candidate.target.clone());
+            let name = (route.name.clone(), candidate.target.to_string());
             *self.shares.entry(name).or_default() += candidate.share;
             self.cost_micro_usd += candidate.share * candidate.signals.cost.0;
         }
