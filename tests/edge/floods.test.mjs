@@ -15,15 +15,18 @@ const MB = 1_000_000;
 const QUESTION = [{ role: 'user', content: 'hi' }];
 /** Some twenty seconds on a machine that does nothing else; a test that waits for ever fails in the end. */
 const SUITE_MS = 300_000;
-const WARM_UP = 100;
+/** By then the wasm has grown to what the largest batch of records takes. */
+const WARM_UP = 1_500;
 const HANG_UPS = 1_000;
 const AT_ONCE = 40;
-/** A leak of 4 KB for each hang-up would be more. Health and packed records settle within the warm-up. */
+/** A leak of 4 KB for each hang-up would be more. */
 const WASM_GROWTH_BYTES_MAX = 4 * MB;
-/** Of the process, after a thousand hang-ups. */
-const GROWTH_BYTES_MAX = 100 * MB;
+/** Of the process, which keeps something of every call: how much more it may be for calls that were hung up. */
+const GROWTH_BYTES_MAX = 40 * MB;
 /** Of the process, during a flood. An isolate has 128 MB for all its requests. */
 const FLOOD_BYTES_MAX = 100 * MB;
+/** What sockets and the runtime may hold of a body that nobody reads. */
+const BUFFERS_BYTES_MAX = 32 * MB;
 const FIRST_TOKEN_MS = 1_500;
 const STREAM_BYTES = 100 * MB;
 
@@ -75,7 +78,8 @@ after(() => world.close());
 
 const wasmBytes = async () => (await front.fetch('http://front/')).json();
 
-async function hangUp(times, { model, stream, leave_at = null, leave_ms = 0 }) {
+/** Returns how many hung up. */
+async function callOften(times, { model, stream, leave_at = null, leave_ms = 0 }) {
   const call = {
     path: '/v1/chat/completions',
     method: 'POST',
@@ -84,6 +88,18 @@ async function hangUp(times, { model, stream, leave_at = null, leave_ms = 0 }) {
   };
   const body = JSON.stringify({ call, times, at_once: AT_ONCE, leave_at, leave_ms });
   const { left } = await (await front.fetch('http://front/', { method: 'POST', body })).json();
+  return left;
+}
+
+/** Calls that are heard to their end. */
+async function stay(times) {
+  const model = await world.route([{ lab: 'first', script: { text: 'one two', ttft_ms: 0, tokens_per_s: 0 } }]);
+  assert.equal(await callOften(times, { model, stream: true, leave_at: 'never said' }), 0);
+}
+
+async function hangUp(times, phase) {
+  const { model } = phase;
+  const left = await callOften(times, phase);
   assert.equal(left, times, 'every one of them hung up');
   await until('every call to be closed', () => world.calls('first', model).every(({ outcome }) => outcome !== 'open'));
   assert.deepEqual(world.calls('second', model), [], 'and no further target was asked');
@@ -102,14 +118,18 @@ test('a thousand clients hang up and leave nothing behind', { timeout: SUITE_MS 
   const leaveAll = async (times) => {
     for (const [place, phase] of phases.entries()) await hangUp(Math.ceil(times / phases.length), { model: models[place], ...phase });
   };
+  const grown = async (act) => {
+    const before = { wasm: await wasmBytes(), all: residentBytes(pid) };
+    await act();
+    return { wasm: (await wasmBytes()) - before.wasm, all: residentBytes(pid) - before.all };
+  };
   await leaveAll(WARM_UP);
-  const before = { wasm: await wasmBytes(), all: residentBytes(pid) };
-  await leaveAll(HANG_UPS);
-  const wasm = (await wasmBytes()) - before.wasm;
-  const all = residentBytes(pid) - before.all;
-  t.diagnostic(`the wasm grew by ${wasm / MB} MB, the process by ${all / MB} MB`);
-  assert.ok(wasm < WASM_GROWTH_BYTES_MAX, `the wasm grew by ${wasm} bytes`);
-  assert.ok(all < GROWTH_BYTES_MAX, `the process grew by ${all} bytes`);
+  const stayed = await grown(() => stay(HANG_UPS));
+  const left = await grown(() => leaveAll(HANG_UPS));
+  const told = ({ wasm, all }) => `the wasm by ${wasm / MB} MB, the process by ${all / MB} MB`;
+  t.diagnostic(`grew with clients who stayed: ${told(stayed)}; who left: ${told(left)}`);
+  assert.ok(left.wasm < WASM_GROWTH_BYTES_MAX, `the wasm grew by ${left.wasm} bytes`);
+  assert.ok(left.all - stayed.all < GROWTH_BYTES_MAX, told(left));
 });
 
 /** The most that workerd held while `act` ran, above what it held before. */
@@ -156,8 +176,12 @@ describe('a provider sends without end', { timeout: SUITE_MS }, () => {
           assert.deepEqual(outcomes, [`first ${outcome}`, 'second ok']);
           assert.equal(response.headers.get('x-waypost-target'), 'second');
           assert.ok(text.length < MB, `${text.length} characters`);
-          const [call] = world.calls('first', model);
-          assert.notEqual(call.client_closed_ms, null, 'its connection was closed before it had said all');
+          // The sockets' own buffers may take a smaller one whole before anybody looks at it.
+          const isBeyondBuffers = (given.fault.bytes ?? Infinity) > BUFFERS_BYTES_MAX;
+          if (isBeyondBuffers) {
+            const isClosed = () => world.calls('first', model)[0].client_closed_ms !== null;
+            await until('its connection to be closed before it has said all', isClosed);
+          }
         };
         const grown = await peak(flood);
         t.diagnostic(`${grown / MB} MB at its peak`);
