@@ -32,6 +32,8 @@ pub struct Program {
     pub request: String,
     pub is_budget_spent: bool,
     pub is_explained: bool,
+    /// Every target's streams have been sound so far.
+    pub is_sound: bool,
     /// Ticks come only where the program says so, however long ago they were due.
     pub is_late: bool,
     /// The pieces in which chunks are given a second time.
@@ -99,6 +101,7 @@ impl Program {
             request: request(client, is_streaming, what >> 2 & 3, who & 4 != 0),
             is_budget_spent: who & 64 != 0,
             is_explained: hedge & 8 != 0,
+            is_sound: what & 3 == 3,
             is_late: who & 128 != 0,
             cut: [None, Some(1), Some(3), Some(7)][usize::from(what >> 6)],
             seed: u64::from(hedge >> 4),

@@ -140,17 +140,22 @@ pub fn caller_of(request: &Request, terms: &KeyTerms, dialect: Dialect, at: Unix
     }
 }
 
-/// The request's body, read piece by piece, so that a client that says nothing of its length is stopped as well.
+/// The request's body. Where the client says nothing of its length, or too much, it is read piece by piece, so that it
+/// can be stopped.
 pub async fn body(request: &Request, limit: u64) -> Result<Vec<u8>, RequestError> {
     let stated = header(request, "content-length").and_then(|text| text.parse::<u64>().ok());
     let missing = || RequestError::Missing {
         field: "body".to_owned(),
         remedy: "send a JSON object",
     };
+    if stated.is_some_and(|bytes| (1..=limit).contains(&bytes)) {
+        let whole = request.array_buffer().map_err(|_| missing())?;
+        let whole = JsFuture::from(whole).await.map_err(|_| missing())?;
+        return Ok(Uint8Array::new(&whole).to_vec());
+    }
     let stream = request.body().ok_or_else(missing)?;
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
-    let stated_bytes = stated.filter(|bytes| *bytes <= limit).unwrap_or_default();
-    let mut body = Vec::with_capacity(usize::try_from(stated_bytes).unwrap_or_default());
+    let mut body = Vec::new();
     let mut bytes = 0;
     loop {
         let step = JsFuture::from(reader.read()).await.map_err(|_| missing())?;

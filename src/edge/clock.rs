@@ -1,5 +1,7 @@
 //! The only clock and the only source of randomness.
 
+use std::future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use worker::Delay;
@@ -20,6 +22,36 @@ pub async fn sleep(span: Millis) {
     /// `setTimeout` takes a signed 32-bit number and fires at once on a larger one.
     const TIMEOUT_MS_MAX: u64 = 2_147_483_647;
     Delay::from(Duration::from_millis(span.0.min(TIMEOUT_MS_MAX))).await;
+}
+
+/// One timer for many waits: most end before their time, and a timer for each would cost more than the waiting.
+#[derive(Default)]
+pub struct Alarm {
+    set: Option<(UnixMillis, Pin<Box<dyn Future<Output = ()>>>)>,
+}
+
+impl Alarm {
+    /// Ends at an instant, at the next turn of the event loop if that has passed; never without one. May be dropped
+    /// before, and asked again for another instant.
+    pub async fn ring(&mut self, at: Option<UnixMillis>) {
+        let Some(at) = at else {
+            return future::pending().await;
+        };
+        loop {
+            // A timer that is set for earlier does as well: it is set anew when it goes off.
+            let is_late = self.set.as_ref().is_none_or(|(set, _)| *set > at);
+            if is_late {
+                self.set = Some((at, Box::pin(sleep(at.since(now())))));
+            }
+            if let Some((_, timer)) = &mut self.set {
+                timer.await;
+            }
+            self.set = None;
+            if now() >= at {
+                return;
+            }
+        }
+    }
 }
 
 /// Fresh bits from the runtime's cryptographic generator. Without it, the clock: a plan needs spread, not secrecy.

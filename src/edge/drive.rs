@@ -20,14 +20,15 @@ use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response, WritableStream, WritableStreamDefaultWriter};
 use worker::{Context, Env};
 
-use super::clock::{now, sleep};
+use super::clock::{Alarm, now, sleep};
 use super::gone::Gone;
+use super::relay::Relay;
 use super::respond;
-use super::upstream::{Body, Connection};
+use super::upstream::{Body, Connection, TAP_BYTES};
 use super::{journal, js};
 use crate::exchange::{Exchange, Input, Order, Output, ResponseHead};
 use crate::health::Health;
-use crate::journal::Explanation;
+use crate::journal::{Ending, Explanation};
 use crate::units::{Millis, UnixMillis};
 
 thread_local! {
@@ -66,8 +67,13 @@ pub async fn drive(
         settling: FuturesUnordered::new(),
         connections: Vec::new(),
         wake_at: None,
+        alarm: Alarm::default(),
         respond: Some(respond),
         client: None,
+        twins: Vec::new(),
+        relay: None,
+        pumps: FuturesUnordered::new(),
+        is_broken: false,
     };
     let mut outputs = outputs;
     loop {
@@ -81,6 +87,18 @@ pub async fn drive(
     driver.settle().await;
 }
 
+/// What an exchange waited for.
+enum Happened {
+    /// An attempt has something to say, and there may be more of its body.
+    Step(Input, Option<Body>),
+    /// The client has left.
+    Left,
+    /// A relayed stream broke on its way.
+    Broke,
+    /// It is time for what was to be done then.
+    Alarm,
+}
+
 struct Driver {
     exchange: Exchange,
     env: Env,
@@ -91,9 +109,18 @@ struct Driver {
     settling: FuturesUnordered<JsFuture>,
     connections: Vec<Option<Connection>>,
     wake_at: Option<UnixMillis>,
+    alarm: Alarm,
     respond: Option<oneshot::Sender<Response>>,
-    /// The client's body, once it has begun.
+    /// The client's body, once it has begun and we may write to it.
     client: Option<WritableStreamDefaultWriter>,
+    /// Copies of streams, by attempt, for a client that may get them unread.
+    twins: Vec<Option<ReadableStream>>,
+    /// The stream that goes to the client by itself.
+    relay: Option<Relay>,
+    /// What must have ended before we do.
+    pumps: FuturesUnordered<Pin<Box<dyn Future<Output = bool>>>>,
+    /// Whether a relayed stream broke on its way, so that what follows must not look like its end.
+    is_broken: bool,
 }
 
 impl Driver {
@@ -103,33 +130,77 @@ impl Driver {
 
     /// Waits for the first thing to happen.
     async fn next(&mut self, gone: &mut Gone) -> Input {
-        let wait = self.wake_at.map(|at| at.since(now()));
-        let tick = async {
-            match wait {
-                Some(wait) => sleep(wait).await,
-                None => future::pending().await,
-            }
-        };
-        futures::pin_mut!(tick);
-        // Bytes that have come count before a deadline that has passed.
-        futures::select_biased! {
-            (input, body) = self.steps.select_next_some() => {
-                if let (Some(body), Some(attempt)) = (body, attempt_of(&input)) {
-                    self.read_on(attempt, body);
+        loop {
+            match self.wait(gone).await {
+                Happened::Step(input, body) => {
+                    match (attempt_of(&input), body) {
+                        (Some(attempt), Some(body)) => {
+                            self.read_on(attempt, body, is_full(&input));
+                        }
+                        (Some(attempt), None) => self.forget(attempt),
+                        (None, _) => {}
+                    }
+                    return input;
                 }
-                input
-            }
-            () = gone.wait().fuse() => Input::ClientGone,
-            () = tick.as_mut().fuse() => {
-                self.wake_at = None;
-                Input::Tick
+                Happened::Left => return Input::ClientGone,
+                // The provider's end or the client's: whichever it is tells us, now that we watch both.
+                Happened::Broke => self.end_relay(gone).await,
+                Happened::Alarm => {
+                    self.wake_at = None;
+                    return Input::Tick;
+                }
             }
         }
     }
 
-    fn read_on(&mut self, attempt: usize, body: Body) {
-        if self.connections.get(attempt).is_some_and(Option::is_some) {
-            self.steps.push(Box::pin(body.read(attempt)));
+    async fn wait(&mut self, gone: &mut Gone) -> Happened {
+        let tick = self.alarm.ring(self.wake_at);
+        let pump = self.relay.as_ref().map(Relay::end);
+        let broke = async {
+            let went_through = match pump {
+                Some(pump) => pump.await,
+                None => true,
+            };
+            if went_through {
+                future::pending::<()>().await;
+            }
+        };
+        futures::pin_mut!(tick, broke);
+        // Bytes that have come count before a deadline that has passed.
+        futures::select_biased! {
+            (input, body) = self.steps.select_next_some() => Happened::Step(input, body),
+            () = gone.wait().fuse() => Happened::Left,
+            () = broke.fuse() => Happened::Broke,
+            () = tick.fuse() => Happened::Alarm,
+        }
+    }
+
+    /// An attempt has nothing more to say, so that there is nothing to close either.
+    fn forget(&mut self, attempt: usize) {
+        if let Some(connection) = self.connections.get_mut(attempt) {
+            connection.take();
+        }
+    }
+
+    /// Reads the next piece: at once, or where the client has it already, in a while.
+    fn read_on(&mut self, attempt: usize, mut body: Body, is_more: bool) {
+        if self.connections.get(attempt).is_none_or(Option::is_none) {
+            return;
+        }
+        if let Some(place) = self.twins.get_mut(attempt)
+            && let Some(twin) = body.twin.take()
+        {
+            *place = Some(twin);
+        }
+        match &self.relay {
+            Some(relay) if self.is_relayed(attempt) && !is_more => {
+                let pause = relay.pause();
+                self.steps.push(Box::pin(async move {
+                    pause.await;
+                    body.read(attempt).await
+                }));
+            }
+            _ => self.steps.push(Box::pin(body.read(attempt))),
         }
     }
 
@@ -138,10 +209,17 @@ impl Driver {
         let mut head = None;
         let mut bytes = Vec::new();
         let mut record = None;
+        let mut relayed = None;
+        let mut has_cut_off = false;
         for output in outputs {
             match output {
-                Output::Send { attempt, call } => self.send(attempt, call),
+                Output::Send {
+                    attempt,
+                    call,
+                    may_relay,
+                } => self.send(attempt, call, may_relay),
                 Output::Cancel { attempt } => {
+                    has_cut_off |= self.is_relayed(attempt);
                     if let Some(connection) =
                         self.connections.get_mut(attempt).and_then(Option::take)
                     {
@@ -150,39 +228,58 @@ impl Driver {
                 }
                 Output::WakeAt(at) => self.wake_at = Some(at),
                 Output::Respond(begun) => head = Some(begun),
+                Output::Relay { attempt } => relayed = Some(attempt),
                 Output::Emit(more) if bytes.is_empty() => bytes = more,
                 Output::Emit(more) => bytes.extend_from_slice(&more),
                 Output::Finish(finished) => record = Some(finished),
             }
         }
         let is_whole = record.is_some();
+        let is_completed = record
+            .as_ref()
+            .is_some_and(|record| record.outcome.code == Ending::Completed);
         if let Some(record) = record {
             journal::append(&record, &self.env, &self.context);
         }
         if let Some(head) = head {
-            if is_whole {
+            if is_whole && relayed.is_none() {
                 self.respond_whole(&head, &bytes);
                 return None;
             }
-            self.begin_body(&head, gone);
+            self.begin_body(&head, relayed, gone);
+        }
+        if is_whole || !bytes.is_empty() {
+            self.end_relay(gone).await;
+        }
+        // An answer that is whole, but not all of which went through, is not ended as if it were. Where we broke it off,
+        // because nothing came any more, it did go through.
+        let is_torn = is_completed && self.is_broken && !has_cut_off;
+        if is_torn {
+            bytes.clear();
         }
         let input = self.write(&bytes, gone).await;
         if is_whole {
-            self.end_body(gone).await;
+            self.end_body(is_torn, gone).await;
             return None;
         }
         input
     }
 
-    fn send(&mut self, attempt: usize, call: crate::exchange::Call) {
+    fn is_relayed(&self, attempt: usize) -> bool {
+        let relay = self.relay.as_ref();
+        relay.is_some_and(|relay| relay.attempt == attempt)
+    }
+
+    fn send(&mut self, attempt: usize, call: crate::exchange::Call, may_relay: bool) {
         let connection = Connection::open().ok();
         let step: Step = if let Some(connection) = &connection {
-            Box::pin(connection.send(attempt, call, &self.env))
+            Box::pin(connection.send(attempt, call, may_relay, &self.env))
         } else {
             let failure = crate::chat::AttemptFailure::Unreachable;
             Box::pin(future::ready((Input::Failed { attempt, failure }, None)))
         };
         self.connections.push(connection);
+        self.twins.push(None);
         self.steps.push(step);
     }
 
@@ -194,21 +291,39 @@ impl Driver {
         }
     }
 
-    /// Opens the client's body and sends its head.
-    fn begin_body(&mut self, head: &ResponseHead, gone: &mut Gone) {
+    /// Opens the client's body, for us or for a stream that goes there by itself, and sends its head.
+    fn begin_body(&mut self, head: &ResponseHead, relayed: Option<usize>, gone: &mut Gone) {
         let Ok(pipe) = js::construct("IdentityTransformStream", &[]) else {
             return;
         };
         let readable: ReadableStream = js::get(&pipe, "readable").unchecked_into();
         let writable: WritableStream = js::get(&pipe, "writable").unchecked_into();
-        let Ok(writer) = writable.get_writer() else {
-            return;
-        };
-        gone.watch(&writer);
+        let twin = relayed.and_then(|attempt| self.twins.get_mut(attempt)?.take());
         let response = respond::stream(head, &readable);
-        self.client = Some(writer);
+        if let (Some(attempt), Some(twin)) = (relayed, twin) {
+            self.relay = Relay::start(attempt, &twin, writable);
+        } else if let Ok(writer) = writable.get_writer() {
+            gone.watch(&writer);
+            self.client = Some(writer);
+        }
         if let Some(respond) = self.respond.take() {
             let _ = respond.send(response);
+        }
+    }
+
+    /// Waits until a relayed stream has gone through as far as it came, so that we may write behind it.
+    async fn end_relay(&mut self, gone: &mut Gone) {
+        let Some(relay) = self.relay.take() else {
+            return;
+        };
+        self.pumps.push(Box::pin(relay.end()));
+        match future::select(relay.end(), pin!(gone.wait())).await {
+            Either::Left((went_through, _)) => self.is_broken = !went_through,
+            Either::Right(_) => self.is_broken = true,
+        }
+        self.client = relay.writer();
+        if let Some(writer) = &self.client {
+            gone.watch(writer);
         }
     }
 
@@ -230,11 +345,11 @@ impl Driver {
     }
 
     /// Closes the body once the client has taken it. When it has left, the body is aborted: it takes nothing more.
-    async fn end_body(&mut self, gone: &mut Gone) {
+    async fn end_body(&mut self, is_torn: bool, gone: &mut Gone) {
         let Some(writer) = self.client.take() else {
             return;
         };
-        if !gone.is_gone() {
+        if !gone.is_gone() && !is_torn {
             let close = JsFuture::from(writer.close());
             match future::select(close, pin!(gone.wait())).await {
                 Either::Left(_) => return,
@@ -252,11 +367,18 @@ impl Driver {
         for connection in self.connections.iter_mut().filter_map(Option::take) {
             connection.cancel();
         }
+        if let Some(relay) = self.relay.take() {
+            self.pumps.push(Box::pin(relay.end()));
+        }
+        if self.steps.is_empty() && self.settling.is_empty() && self.pumps.is_empty() {
+            return;
+        }
         let limit = sleep(SETTLE_MAX).fuse();
         futures::pin_mut!(limit);
-        while !(self.steps.is_empty() && self.settling.is_empty()) {
+        while !(self.steps.is_empty() && self.settling.is_empty() && self.pumps.is_empty()) {
             futures::select_biased! {
                 _ = self.steps.select_next_some() => {}
+                _ = self.pumps.select_next_some() => {}
                 _ = self.settling.select_next_some() => {}
                 () = limit => return,
             }
@@ -264,9 +386,18 @@ impl Driver {
     }
 }
 
+/// Whether a look at a stream was full, so that there may be more at once.
+fn is_full(input: &Input) -> bool {
+    let full = usize::try_from(TAP_BYTES).unwrap_or(usize::MAX);
+    matches!(input, Input::Chunk { bytes, .. } if bytes.len() >= full)
+}
+
 fn attempt_of(input: &Input) -> Option<usize> {
     match input {
-        Input::Head { attempt, .. } | Input::Chunk { attempt, .. } => Some(*attempt),
+        Input::Head { attempt, .. }
+        | Input::Chunk { attempt, .. }
+        | Input::End { attempt }
+        | Input::Failed { attempt, .. } => Some(*attempt),
         _ => None,
     }
 }

@@ -31,10 +31,15 @@ pub async fn call(
     method: &str,
     arguments: &[JsValue],
 ) -> Result<JsValue, Thrown> {
+    let promise = call_now(object, method, arguments)?;
+    Ok(JsFuture::from(Promise::resolve(&promise)).await?)
+}
+
+/// Calls a method and gives what it returns.
+pub fn call_now(object: &JsValue, method: &str, arguments: &[JsValue]) -> Result<JsValue, Thrown> {
     let function: Function = get(object, method).dyn_into().map_err(|_| Thrown)?;
     let arguments: Array = arguments.iter().collect();
-    let promise = Reflect::apply(&function, object, &arguments)?;
-    Ok(JsFuture::from(Promise::resolve(&promise)).await?)
+    Ok(Reflect::apply(&function, object, &arguments)?)
 }
 
 /// An object with these fields.
@@ -54,4 +59,10 @@ pub fn construct(class: &str, arguments: &[JsValue]) -> Result<JsValue, Thrown> 
         .map_err(|_| Thrown)?;
     let arguments: Array = arguments.iter().collect();
     Ok(Reflect::construct(&class, &arguments)?)
+}
+
+/// A value as JavaScript has it, by way of JSON: one crossing, however many fields there are.
+pub fn parse(value: &impl serde::Serialize) -> Result<JsValue, Thrown> {
+    let text = serde_json::to_string(value).map_err(|_| Thrown)?;
+    Ok(js_sys::JSON::parse(&text)?)
 }

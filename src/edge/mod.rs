@@ -16,6 +16,7 @@ mod gone;
 mod journal;
 mod js;
 mod kv;
+mod relay;
 mod respond;
 mod schema;
 mod slot;

@@ -1,9 +1,13 @@
 //! Makes the client's responses.
 
-use js_sys::Uint8Array;
-use wasm_bindgen::JsValue;
-use web_sys::{Headers, ReadableStream, Response, ResponseInit};
+use std::borrow::Cow;
 
+use js_sys::Uint8Array;
+use serde::Serialize;
+use wasm_bindgen::JsCast;
+use web_sys::{ReadableStream, Response, ResponseInit};
+
+use super::js;
 use crate::dialects::{ClientError, Dialect, encode_error};
 use crate::exchange::ResponseHead;
 
@@ -47,21 +51,36 @@ fn bug() -> Response {
     Response::error()
 }
 
+/// Status and headers. What a dialect or a team names is text of any kind, and not all of it can be a header's value.
 fn init(head: &ResponseHead) -> ResponseInit {
-    let init = ResponseInit::new();
-    init.set_status(head.status);
-    if let Ok(headers) = Headers::new() {
-        let _ = headers.set("content-type", head.content_type);
+    let own = [
+        ("content-type", head.content_type),
         // A cache or a proxy that buffers would hold back the first token.
-        let _ = headers.set("cache-control", "no-store");
-        for (name, value) in &head.headers {
-            // A name of a team's own may have characters that no header can carry.
-            if headers.set(name, value).is_err() {
-                let safe = String::from(js_sys::encode_uri_component(value));
-                let _ = headers.set(name, &safe);
-            }
-        }
-        init.set_headers(&JsValue::from(headers));
+        ("cache-control", "no-store"),
+    ];
+    let own = own
+        .into_iter()
+        .map(|(name, value)| (name, Cow::Borrowed(value)));
+    let others = head
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, sendable(value)));
+    let init = js::parse(&Init {
+        status: head.status,
+        headers: own.chain(others).collect(),
+    });
+    init.map_or_else(|_| ResponseInit::new(), JsCast::unchecked_into)
+}
+
+fn sendable(value: &str) -> Cow<'_, str> {
+    if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(value);
     }
-    init
+    Cow::Owned(String::from(js_sys::encode_uri_component(value)))
+}
+
+#[derive(Serialize)]
+struct Init<'a> {
+    status: u16,
+    headers: Vec<(&'static str, Cow<'a, str>)>,
 }

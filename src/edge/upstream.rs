@@ -2,12 +2,18 @@
 //!
 //! Only headers that a dialect asks for, the credential and our own name are sent: the client's headers stay here.
 //! Redirects are not followed, because the credential would travel with them.
+//!
+//! Where the exchange may relay a stream, its body is taken twice: the client's copy is pumped by the runtime alone, and
+//! the other is looked at in large pieces, a few times a second (`relay.rs`). A look at each event would cost four times
+//! as much as the event itself.
 
 use js_sys::futures::JsFuture;
-use js_sys::{Reflect, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
+use js_sys::{ArrayBuffer, Uint8Array};
+use serde::Serialize;
+use wasm_bindgen::JsCast;
 use web_sys::{
-    AbortController, Headers, ReadableStreamDefaultReader, RequestInit, Response, WorkerGlobalScope,
+    AbortController, ReadableStream, ReadableStreamByobReader, ReadableStreamDefaultReader,
+    RequestInit, Response, WorkerGlobalScope,
 };
 use worker::Env;
 
@@ -24,8 +30,25 @@ pub struct Connection {
 
 /// The part of an answer that is still to come.
 pub struct Body {
-    reader: Option<ReadableStreamDefaultReader>,
+    reader: Option<Reader>,
+    /// The same bytes once more, from the first one on, for the client.
+    pub twin: Option<ReadableStream>,
 }
+
+enum Reader {
+    /// Gives all of it in one piece.
+    Whole(Response),
+    /// Gives a piece as the network cut it.
+    Default(ReadableStreamDefaultReader),
+    /// Gives all that has come, as much as the buffer takes. The buffer goes there and back.
+    Tap(ReadableStreamByobReader, ArrayBuffer),
+}
+
+/// An answer that is to be so long by its own word is awaited whole: it was sent whole, and each piece costs as much as the
+/// waiting.
+const WHOLE_BYTES_MAX: u32 = 64 * 1024;
+/// The most that one look at a relayed stream takes. A full one is followed by another at once.
+pub const TAP_BYTES: u32 = 64 * 1024;
 
 impl Connection {
     pub fn open() -> Result<Self, Thrown> {
@@ -43,12 +66,13 @@ impl Connection {
         &self,
         attempt: usize,
         call: Call,
+        may_relay: bool,
         env: &Env,
     ) -> impl Future<Output = (Input, Option<Body>)> + use<> {
         let signal = self.abort.signal();
         let env = env.clone();
         async move {
-            match send(&call, &env, &signal).await {
+            match send(&call, may_relay, &env, &signal).await {
                 Ok((head, body)) => (Input::Head { attempt, head }, Some(body)),
                 Err(failure) => (Input::Failed { attempt, failure }, None),
             }
@@ -57,32 +81,71 @@ impl Connection {
 }
 
 impl Body {
+    fn ended() -> Self {
+        Self::read_by(None)
+    }
+
+    fn read_by(reader: Option<Reader>) -> Self {
+        Self { reader, twin: None }
+    }
+
     /// Reads the next piece.
-    pub async fn read(self, attempt: usize) -> (Input, Option<Self>) {
-        let Some(reader) = &self.reader else {
-            return (Input::End { attempt }, None);
+    pub async fn read(mut self, attempt: usize) -> (Input, Option<Self>) {
+        let step = match &self.reader {
+            None => return (Input::End { attempt }, None),
+            Some(Reader::Whole(response)) => {
+                return match whole(response).await {
+                    Ok(bytes) => (Input::Chunk { attempt, bytes }, Some(Self::ended())),
+                    Err(Thrown) => {
+                        let failure = AttemptFailure::Unreachable;
+                        (Input::Failed { attempt, failure }, None)
+                    }
+                };
+            }
+            Some(Reader::Default(reader)) => {
+                JsFuture::from(reader.read()).await.map_err(Thrown::from)
+            }
+            Some(Reader::Tap(reader, buffer)) => {
+                let view = Uint8Array::new(buffer);
+                JsFuture::from(reader.read_with_array_buffer_view(&view))
+                    .await
+                    .map_err(Thrown::from)
+            }
         };
-        let Ok(step) = JsFuture::from(reader.read()).await else {
+        let Ok(step) = step else {
             let failure = AttemptFailure::Unreachable;
             return (Input::Failed { attempt, failure }, None);
         };
         if js::get(&step, "done").is_truthy() {
             return (Input::End { attempt }, None);
         }
-        let bytes = js::get(&step, "value")
-            .dyn_into::<Uint8Array>()
-            .map(|bytes| bytes.to_vec())
-            .unwrap_or_default();
+        let Ok(piece) = js::get(&step, "value").dyn_into::<Uint8Array>() else {
+            let failure = AttemptFailure::Unreachable;
+            return (Input::Failed { attempt, failure }, None);
+        };
+        let bytes = piece.to_vec();
+        if let Some(Reader::Tap(_, buffer)) = &mut self.reader {
+            *buffer = piece.buffer();
+        }
         (Input::Chunk { attempt, bytes }, Some(self))
     }
 }
 
 async fn send(
     call: &Call,
+    may_relay: bool,
     env: &Env,
     signal: &web_sys::AbortSignal,
 ) -> Result<(ProviderHead, Body), AttemptFailure> {
-    let (url, headers) = address(call, env)?;
+    let (url, credential) = address(call, env)?;
+    let own = [
+        ("content-type", "application/json"),
+        ("user-agent", USER_AGENT),
+    ];
+    let credential = credential.as_ref();
+    let credential = credential.map(|(name, value)| (name.as_str(), value.as_str()));
+    let dialect = call.headers.iter().copied();
+    let headers: Vec<_> = own.into_iter().chain(dialect).chain(credential).collect();
     let response = fetch(&url, &headers, &call.body, signal)
         .await
         .map_err(|_| AttemptFailure::Unreachable)?;
@@ -93,58 +156,91 @@ async fn send(
         retry_after: text("retry-after"),
         retry_after_ms: text("retry-after-ms"),
     };
-    let reader = response
-        .body()
-        .map(|body| body.get_reader().unchecked_into());
-    Ok((head, Body { reader }))
+    let is_stream = head.content_type.contains("event-stream");
+    let length = || text("content-length").and_then(|length| length.parse::<u32>().ok());
+    if head.status < 300 && !is_stream && length().is_some_and(|length| length <= WHOLE_BYTES_MAX) {
+        return Ok((head, Body::read_by(Some(Reader::Whole(response)))));
+    }
+    let body = match response.body() {
+        Some(body) if may_relay && is_stream && head.status < 300 => tapped(&body),
+        Some(body) => Body::read_by(Some(Reader::Default(body.get_reader().unchecked_into()))),
+        None => Body::ended(),
+    };
+    Ok((head, body))
+}
+
+async fn whole(response: &Response) -> Result<Vec<u8>, Thrown> {
+    let bytes = JsFuture::from(response.array_buffer()?).await?;
+    Ok(Uint8Array::new(&bytes).to_vec())
+}
+
+/// The body twice: one to look at, one for the client.
+fn tapped(body: &ReadableStream) -> Body {
+    let twins = body.tee();
+    let (seen, twin): (ReadableStream, ReadableStream) =
+        (twins.get(0).unchecked_into(), twins.get(1).unchecked_into());
+    let options = js::object(&[("mode", "byob".into())]);
+    let reader = js::call_now(&seen, "getReader", &[options.into()]);
+    let reader = match reader {
+        Ok(reader) => Reader::Tap(reader.unchecked_into(), ArrayBuffer::new(TAP_BYTES)),
+        Err(Thrown) => Reader::Default(seen.get_reader().unchecked_into()),
+    };
+    Body {
+        reader: Some(reader),
+        twin: Some(twin),
+    }
 }
 
 async fn fetch(
     url: &str,
-    headers: &Headers,
+    headers: &[(&str, &str)],
     body: &[u8],
     signal: &web_sys::AbortSignal,
 ) -> Result<Response, Thrown> {
-    let init = RequestInit::new();
-    init.set_method("POST");
-    init.set_headers(headers);
+    // One crossing for all that is text.
+    let init = js::parse(&Init {
+        method: "POST",
+        redirect: "manual",
+        headers,
+    })?;
+    let init: RequestInit = init.unchecked_into();
     init.set_body(&Uint8Array::from(body));
     init.set_signal(Some(signal));
-    Reflect::set(&init, &"redirect".into(), &"manual".into())?;
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
     let response = JsFuture::from(global.fetch_with_str_and_init(url, &init)).await?;
     Ok(response.unchecked_into())
 }
 
-/// The URL and headers, with the secret in its place.
-fn address(call: &Call, env: &Env) -> Result<(String, Headers), AttemptFailure> {
-    let unreachable = |_: JsValue| AttemptFailure::Unreachable;
-    let headers = Headers::new().map_err(unreachable)?;
+#[derive(Serialize)]
+struct Init<'a> {
+    method: &'static str,
+    redirect: &'static str,
+    headers: &'a [(&'a str, &'a str)],
+}
+
+/// The URL, and the header that holds the secret where it does not hold it.
+fn address(call: &Call, env: &Env) -> Result<(String, Option<(String, String)>), AttemptFailure> {
     let mut url = call.url.clone();
-    let own = [
-        ("content-type", "application/json"),
-        ("user-agent", USER_AGENT),
-    ];
-    for (name, value) in own.iter().chain(&call.headers) {
-        headers.set(name, value).map_err(unreachable)?;
-    }
     let Some(credential) = &call.credential else {
-        return Ok((url, headers));
+        return Ok((url, None));
     };
     let missing = || AttemptFailure::SecretMissing {
         name: credential.secret.clone(),
     };
     let secret = js::get_text(env, &credential.secret).filter(|secret| !secret.is_empty());
     let secret = secret.ok_or_else(missing)?;
-    // A secret with a line end cannot be a header's value; the runtime's error would repeat it.
-    let as_header = |name: &str, value: &str| headers.set(name, value).map_err(|_| missing());
-    match &credential.place {
-        CredentialPlace::Bearer => as_header("authorization", &format!("Bearer {secret}"))?,
-        CredentialPlace::Header(name) => as_header(name, &secret)?,
+    let (name, value) = match &credential.place {
+        CredentialPlace::Bearer => ("authorization".to_owned(), format!("Bearer {secret}")),
+        CredentialPlace::Header(name) => (name.clone(), secret),
         CredentialPlace::Query(name) => {
             let value = String::from(js_sys::encode_uri_component(&secret));
             url = format!("{url}?{name}={value}");
+            return Ok((url, None));
         }
-    }
-    Ok((url, headers))
+    };
+    // A secret with a line end cannot be a header's value; the runtime's error would repeat it.
+    let is_sendable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    is_sendable
+        .then_some((url, Some((name, value))))
+        .ok_or_else(missing)
 }

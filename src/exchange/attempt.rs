@@ -36,6 +36,7 @@ pub(super) struct Attempt {
     pub secret: Option<String>,
     /// Whether the target was asked for a stream, and has not answered whole instead.
     pub is_streaming: bool,
+    pub passage: Passage,
     pub sent_at: UnixMillis,
     pub headers_at: Option<UnixMillis>,
     pub first_token_at: Option<UnixMillis>,
@@ -53,6 +54,9 @@ pub(super) struct Attempt {
     reading: Reading,
     finished_at: Option<UnixMillis>,
     unread: Unread,
+    has_end_marker: bool,
+    /// Whether the bytes had ended within an event when they ended.
+    was_within_an_event: bool,
     retry_after: Option<Millis>,
     usage: Option<Usage>,
     /// What the model has said, for when the provider does not count it.
@@ -60,6 +64,17 @@ pub(super) struct Attempt {
     bytes: u64,
     garbled: u32,
     pub expected: Expectation,
+}
+
+/// How a stream's bytes reach the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// Through us.
+    Read,
+    /// By themselves, once there is a good token.
+    ToBeRelayed,
+    /// By themselves; we look on.
+    Relayed,
 }
 
 #[derive(Debug)]
@@ -173,6 +188,9 @@ impl Attempt {
             reading: Reading::Head,
             finished_at: None,
             unread: Unread::All,
+            has_end_marker: false,
+            was_within_an_event: false,
+            passage: Passage::Read,
             retry_after: None,
             usage: None,
             answer: TextSize::default(),
@@ -190,6 +208,24 @@ impl Attempt {
     pub fn abandon(&mut self, now: UnixMillis) {
         self.ended_at = Some(now);
         self.prelude = Heard::default();
+    }
+
+    /// Whether a stream that is over was one of readable events alone, with its end marker.
+    pub fn is_sound(&self) -> bool {
+        self.garbled == 0 && self.has_end_marker
+    }
+
+    /// How many bytes have come.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the bytes end within an event.
+    pub fn ends_within_an_event(&self) -> bool {
+        match &self.reading {
+            Reading::Stream { raw, .. } => !raw.is_empty(),
+            _ => self.was_within_an_event,
+        }
     }
 
     pub fn waiting(&self) -> Waiting {
@@ -289,6 +325,7 @@ impl Attempt {
                 mut raw,
             } => {
                 let mut events = Vec::new();
+                self.was_within_an_event = !raw.is_empty();
                 sse.finish(&mut events);
                 let mut heard = Heard::default();
                 let is_silent = self.first_token_at.is_none();
@@ -420,6 +457,7 @@ impl Attempt {
                     self.finished_at.get_or_insert(now);
                 }
                 Event::End => {
+                    self.has_end_marker = true;
                     self.finished_at.get_or_insert(now);
                 }
                 Event::Usage(usage) => self.usage = Some(*usage),
@@ -496,6 +534,7 @@ impl Attempt {
             outcome: outcome.to_owned(),
             reason: failure.map(ToString::to_string),
             status: self.status,
+            is_relayed: self.passage == Passage::Relayed,
             garbled: self.garbled,
             usage: self.usage(),
             cost: self.cost(target),

@@ -29,6 +29,8 @@ enum Sink {
     /// The provider's own bytes. Beside them, where the answer may be carried on by another target, an encoder that
     /// has seen it all.
     Relay(Option<Box<StreamEncoder>>),
+    /// The provider's own bytes, which the edge passes on by itself.
+    Native,
     Encode(Box<StreamEncoder>),
     /// For a client that wants the answer whole.
     Collect(Box<Collector>),
@@ -70,6 +72,15 @@ impl Client {
         };
     }
 
+    /// The edge passes the provider's bytes on by itself.
+    pub fn relay(&mut self) {
+        self.sink = Sink::Native;
+    }
+
+    pub fn is_relayed(&self) -> bool {
+        matches!(self.sink, Sink::Native)
+    }
+
     /// What comes next is of another target: it goes on in the stream that has begun.
     pub fn carry_on(&mut self, target: &str) {
         self.last_words = Some(format!("waypost: continued by {target}"));
@@ -83,7 +94,7 @@ impl Client {
     pub fn show(&mut self, heard: &Heard) -> Option<Vec<u8>> {
         self.has_ended |= heard.events.contains(&Event::End);
         let bytes = match &mut self.sink {
-            Sink::Undecided => Vec::new(),
+            Sink::Undecided | Sink::Native => Vec::new(),
             Sink::Relay(shadow) => {
                 if let Some(encoder) = shadow {
                     let mut unshown = Vec::new();
@@ -123,8 +134,8 @@ impl Client {
                 self.created,
             )),
             Sink::Undecided => None,
-            Sink::Relay(_) | Sink::Encode(_) if self.has_ended => None,
-            Sink::Relay(_) => Some(encode_end(self.dialect)),
+            Sink::Relay(_) | Sink::Encode(_) | Sink::Native if self.has_ended => None,
+            Sink::Relay(_) | Sink::Native => Some(encode_end(self.dialect)),
             Sink::Encode(mut encoder) => {
                 let mut bytes = Vec::new();
                 write_last_words(self.last_words.take(), &mut bytes);
@@ -142,9 +153,14 @@ impl Client {
         encode_answer(self.dialect, answer, self.created)
     }
 
-    /// Ends a stream that broke, so that no client can take it for whole.
-    pub fn break_off(&self, error: &ClientError) -> Vec<u8> {
-        encode_error_event(self.dialect, error)
+    /// Ends a stream that broke, so that no client can take it for whole. Where the client has a piece of an event, that
+    /// is ended first, or it would swallow ours.
+    pub fn break_off(&self, error: &ClientError, is_within_an_event: bool) -> Vec<u8> {
+        let event = encode_error_event(self.dialect, error);
+        if self.is_relayed() && is_within_an_event {
+            return [b"\n\n", event.as_slice()].concat();
+        }
+        event
     }
 
     pub fn error(&self, error: &ClientError) -> Vec<u8> {

@@ -1,10 +1,10 @@
 //! What follows a failed attempt: another key, the next target, the client's error, or the end of a broken stream.
 
-use super::attempt::{Attempt, Failed, Heard};
+use super::attempt::{Attempt, Failed, Heard, Passage};
 use super::deadlines;
 use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
 use crate::chat::{AttemptFailure, FinishReason, ProviderError, RequestError};
-use crate::config::{Filtered, Target};
+use crate::config::{Filtered, Midstream, Target};
 use crate::dialects::ClientError;
 use crate::health::{Health, Observation};
 use crate::journal::Ending;
@@ -28,6 +28,11 @@ impl Exchange {
         let running = self.attempts.get(attempt);
         let is_whole =
             is_of_connection && running.is_some_and(|running| running.judge_stream().is_ok());
+        let has_begun_a_stream =
+            |it: &Attempt| it.is_streaming && it.status.is_some_and(|status| status < 300);
+        if running.is_some_and(has_begun_a_stream) {
+            self.note_stream(attempt, false, health);
+        }
         if is_whole {
             self.complete(attempt, health, now, outputs);
             return;
@@ -96,7 +101,10 @@ impl Exchange {
     /// Ends an answer that has begun. Where others tried to carry it on, what broke it first is the reason all the same.
     fn break_off(&mut self, failure: &AttemptFailure, now: UnixMillis, outputs: &mut Vec<Output>) {
         let error = self.failure_for_client();
-        outputs.push(Output::Emit(self.client.break_off(&error)));
+        let winner = self.winner.and_then(|winner| self.attempts.get(winner));
+        let is_within_an_event = winner.is_some_and(Attempt::ends_within_an_event);
+        let event = self.client.break_off(&error, is_within_an_event);
+        outputs.push(Output::Emit(event));
         let code = self.shown.broken.as_ref().unwrap_or(failure).code();
         self.finish(Ending::Cut, 200, Some(code.to_owned()), now, outputs);
     }
@@ -231,11 +239,21 @@ impl Exchange {
         );
         match call {
             Ok(call) => {
-                health.observe(&target.health_key(), &Observation::Sent, now);
+                let key = target.health_key();
+                health.observe(&key, &Observation::Sent, now);
+                // What is passed on unread cannot be mended, held back or carried on.
+                let may_relay = traits.is_streaming
+                    && routing.route.midstream == Midstream::Error
+                    && attempt.dialect == self.order.client
+                    && health.is_sound(&key);
+                if may_relay {
+                    attempt.passage = Passage::ToBeRelayed;
+                }
                 self.attempts.push(attempt);
                 outputs.push(Output::Send {
                     attempt: number,
                     call,
+                    may_relay,
                 });
                 Ok(())
             }

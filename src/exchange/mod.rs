@@ -31,7 +31,7 @@ use crate::journal::{Ending, Explanation, Record};
 use crate::units::UnixMillis;
 
 use again::Again;
-use attempt::{ANSWER_BYTES_MAX, Attempt, Ended, Failed, Heard};
+use attempt::{ANSWER_BYTES_MAX, Attempt, Ended, Failed, Heard, Passage};
 use client::Client;
 use deadlines::{Due, next_due};
 use resume::Shown;
@@ -41,6 +41,9 @@ pub use order::{Order, Routing};
 
 /// Calls of one exchange, whichever way they fail. A client that waits for more has long given up.
 pub const ATTEMPTS_MAX: usize = 8;
+/// The longest stream that is passed on unread. Where a client takes it more slowly than we look at it, the difference
+/// is kept in memory; a long answer has some hundred kilobytes.
+const RELAY_BYTES_MAX: u64 = ANSWER_BYTES_MAX as u64;
 /// Routes that one request may be sent on to; `waypost check` refuses circles, a raw put does not.
 pub const REDIRECTS_MAX: usize = 4;
 /// The longest value of `x-waypost-explain`. Node and others refuse a response whose headers together pass 16 KiB.
@@ -87,14 +90,22 @@ pub enum Input {
 /// What to do, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Call a provider, as the attempt of this number.
-    Send { attempt: usize, call: Call },
+    /// Call a provider, as the attempt of this number. With `may_relay` its bytes may be asked for by `Relay`.
+    Send {
+        attempt: usize,
+        call: Call,
+        may_relay: bool,
+    },
     /// Close the attempt's connection; nothing it says matters any more.
     Cancel { attempt: usize },
     /// Give a `Tick` at this time, instead of any asked for before.
     WakeAt(UnixMillis),
     /// Send the client its status and headers. Comes once, before any `Emit`.
     Respond(ResponseHead),
+    /// Send the client this attempt's bytes, from the first one on, as they come. Its chunks are then told at leisure:
+    /// the client has them already. Comes once, right after `Respond`; an `Emit` after it comes behind the last of
+    /// those bytes.
+    Relay { attempt: usize },
     /// Send the client these bytes.
     Emit(Vec<u8>),
     /// End the client's body, and send the record. Comes once, last.
@@ -234,7 +245,16 @@ impl Exchange {
         };
         let (heard, result) = running.chunk(bytes, now);
         self.hear(attempt, heard, health, now, outputs);
-        if let Err(failed) = result
+        let is_flood = self.client.is_relayed()
+            && self
+                .live(attempt)
+                .is_some_and(|running| running.bytes() > RELAY_BYTES_MAX);
+        let failed = if is_flood {
+            Err(attempt::too_large(ANSWER_BYTES_MAX))
+        } else {
+            result
+        };
+        if let Err(failed) = failed
             && self.live(attempt).is_some()
         {
             self.fail(attempt, failed, health, now, outputs);
@@ -289,6 +309,10 @@ impl Exchange {
         };
         let prelude = std::mem::take(&mut running.prelude);
         let dialect = running.dialect;
+        let is_relayed = running.passage == Passage::ToBeRelayed;
+        if is_relayed {
+            running.passage = Passage::Relayed;
+        }
         self.winner = Some(attempt);
         if self.shown.broken.is_some() {
             self.take_over(attempt);
@@ -296,12 +320,18 @@ impl Exchange {
             return;
         }
         self.client.commit(dialect, carries_on, now);
+        if is_relayed {
+            self.client.relay();
+        }
         let head = ResponseHead {
             status: 200,
             content_type: self.client.content_type(),
             headers: self.headers(None),
         };
         outputs.push(Output::Respond(head));
+        if is_relayed {
+            outputs.push(Output::Relay { attempt });
+        }
         self.show(prelude, outputs);
     }
 
@@ -326,6 +356,8 @@ impl Exchange {
         match running.end(takes_whole, now) {
             Ok(Ended::Stream(heard)) => {
                 self.hear(attempt, heard, health, now, outputs);
+                let is_sound = self.attempts.get(attempt).is_some_and(Attempt::is_sound);
+                self.note_stream(attempt, is_sound, health);
                 if self.live(attempt).is_some() {
                     self.complete(attempt, health, now, outputs);
                 }
@@ -387,7 +419,10 @@ impl Exchange {
                 (_, Due::Complete) => {
                     outputs.push(Output::Cancel { attempt });
                     match running.judge_stream() {
-                        Ok(()) => self.complete(attempt, health, now, outputs),
+                        Ok(()) => {
+                            self.note_stream(attempt, false, health);
+                            self.complete(attempt, health, now, outputs);
+                        }
                         Err(failure) => {
                             let failed = (failure, ProviderError::default());
                             self.fail(attempt, failed, health, now, outputs);
@@ -442,6 +477,15 @@ impl Exchange {
             .get(attempt)
             .filter(|attempt| attempt.is_refusal());
         known.map_or((failure, ProviderError::default()), Attempt::refused)
+    }
+
+    /// Whether the next stream of its target may be passed on unread hangs on how this one ended.
+    pub(super) fn note_stream(&self, attempt: usize, is_sound: bool, health: &mut Health) {
+        if let Some(running) = self.attempts.get(attempt)
+            && let Some(target) = running.target()
+        {
+            health.note_stream(&target.health_key(), is_sound);
+        }
     }
 
     fn succeed(&mut self, attempt: usize, health: &mut Health, now: UnixMillis) {

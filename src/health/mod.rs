@@ -159,6 +159,19 @@ impl Health {
         self.warm.remember(target, scope, prefix, now);
     }
 
+    /// Whether a target's streams may be passed on unread, because those before were sound.
+    #[must_use]
+    pub fn is_sound(&self, target: &str) -> bool {
+        self.targets.get(target).is_some_and(Standing::is_sound)
+    }
+
+    /// Notes whether a stream was sound. A target that nobody has observed has had none.
+    pub fn note_stream(&mut self, target: &str, is_sound: bool) {
+        if let Some(standing) = self.targets.get_mut(target) {
+            standing.note_stream(is_sound);
+        }
+    }
+
     /// Notes that a key of a pool was refused or limited.
     pub fn rest_key(&mut self, secret: &str, failure: &AttemptFailure, now: UnixMillis) {
         let rest = match failure {

@@ -26,6 +26,8 @@ const REST_FIRST: Millis = Millis(2_000);
 const REST_MAX: Millis = Millis(20_000);
 /// The longest Retry-After that is believed.
 const RETRY_AFTER_MAX: Millis = Millis(600_000);
+/// Sound streams after which the next one is taken on trust. What few providers do amiss they do at once.
+const SOUND_STREAMS_MIN: u32 = 5;
 /// Successes after which a readmitted target has its whole share again.
 const RAMP: u32 = 8;
 
@@ -49,6 +51,8 @@ pub struct Standing {
     pub digest: Digest,
     failures_in_row: u32,
     state: State,
+    /// Streams in a row in which nothing was amiss, up to [`SOUND_STREAMS_MIN`].
+    sound_streams: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -64,6 +68,21 @@ enum State {
 }
 
 impl Standing {
+    /// Whether its streams are taken for sound: the last [`SOUND_STREAMS_MIN`] were.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.sound_streams >= SOUND_STREAMS_MIN
+    }
+
+    /// Notes a stream: sound is one of readable events alone, with its end marker, that ended by itself.
+    pub fn note_stream(&mut self, is_sound: bool) {
+        self.sound_streams = if is_sound {
+            SOUND_STREAMS_MIN.min(self.sound_streams + 1)
+        } else {
+            0
+        };
+    }
+
     pub fn observe(&mut self, observation: &Observation, now: UnixMillis) {
         match observation {
             Observation::Sent => self.sent(now),

@@ -161,6 +161,9 @@ pub struct AttemptRecord {
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<u16>,
+    /// Whether its bytes went to the client unread, and were only looked at beside.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_relayed: bool,
     /// Unreadable events that were skipped.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub garbled: u32,

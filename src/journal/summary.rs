@@ -72,6 +72,7 @@ mod tests {
             outcome: "ok".to_owned(),
             reason: None,
             status: None,
+            is_relayed: false,
             garbled: 0,
             usage: tokens.map(|tokens| CountedUsage {
                 tokens,

@@ -15,7 +15,7 @@ use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
 use waypost::dialects::{Dialect, outline};
 use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, ProviderHead, Routing};
-use waypost::health::{Health, View};
+use waypost::health::{Health, Observation, View};
 use waypost::journal::{ConfigRevisions, Record};
 use waypost::units::UnixMillis;
 
@@ -38,6 +38,8 @@ struct Script {
     limits: Option<String>,
     /// Whether the isolate has used up what it may add to its requests.
     is_budget_spent: bool,
+    /// Models whose streams have been sound so far.
+    sound: Vec<String>,
     request: String,
     steps: Vec<(u64, Step)>,
 }
@@ -128,6 +130,10 @@ fn run(script: &Script, cut: Option<usize>) -> Run {
     let mut health = Health::default();
     let mut stage = Stage::default();
     let start = UnixMillis(1_000_000);
+    for key in &script.sound {
+        health.observe(key, &Observation::Sent, start);
+        (0..9).for_each(|_| health.note_stream(key, true));
+    }
     while script.is_budget_spent && health.retries.take(start) {}
     let (mut exchange, outputs) = Exchange::begin(order, &mut health, start);
     stage.take(0, outputs);
@@ -208,19 +214,28 @@ impl Stage {
 
     fn line(&mut self, output: Output) -> Option<String> {
         match output {
-            Output::Send { attempt, call } => {
+            Output::Send {
+                attempt,
+                call,
+                may_relay,
+            } => {
                 assert_eq!(attempt, self.attempts, "attempts are numbered in order");
                 self.attempts += 1;
                 let secret = call
                     .credential
                     .map_or("no secret".to_owned(), |credential| credential.secret);
                 let body = String::from_utf8(call.body).unwrap();
+                let way = if may_relay { ", to be relayed" } else { "" };
                 Some(format!(
-                    "send {attempt} to {} with {secret}: {body}",
+                    "send {attempt} to {} with {secret}{way}: {body}",
                     call.url
                 ))
             }
             Output::Cancel { attempt } => Some(format!("cancel {attempt}")),
+            Output::Relay { attempt } => {
+                assert!(self.run.status.is_some(), "bytes came before their head");
+                Some(format!("relay {attempt}"))
+            }
             // When it will be woken shows in what it does then.
             Output::WakeAt(at) => {
                 self.wake_at = Some(at.since(UnixMillis(1_000_000)).0);
@@ -318,6 +333,7 @@ fn parse(text: &str, name: &str) -> Script {
         fallbacks: Vec::new(),
         limits: None,
         is_budget_spent: false,
+        sound: Vec::new(),
         request: String::new(),
         steps: Vec::new(),
     };
@@ -333,6 +349,7 @@ fn parse(text: &str, name: &str) -> Script {
             "route" => script.route = rest.to_owned(),
             "fallback" => script.fallbacks.push(rest.to_owned()),
             "budget" => script.is_budget_spent = rest == "spent",
+            "sound" => script.sound.push(rest.to_owned()),
             "limits" => script.limits = Some(rest.to_owned()),
             "request" => script.request = rest.to_owned(),
             "attempts" => {
