@@ -1,21 +1,20 @@
 //! One call to one target, as its answer arrives.
 //!
-//! An attempt reads: it turns the provider's bytes into events and keeps the provider's own bytes beside them,
-//! whole events at a time, so that a client of the same dialect gets them unchanged. It judges the answer (cut,
-//! empty, too large) and says what it waits for. It decides nothing about other targets or the client.
+//! An attempt keeps what was heard (`listen.rs` reads a stream's bytes), judges the answer (cut, empty, too large) and
+//! says what it waits for. It decides nothing about other targets or the client.
 
 use std::sync::Arc;
 
 use crate::chat::{Answer, AttemptFailure, Event, FinishReason, ProviderError, Usage};
 use crate::config::{Route, Target};
-use crate::dialects::{Dialect, StreamDecoder, StreamFault, TextSize, parse_answer, parse_error};
+use crate::dialects::{Dialect, TextSize, parse_answer, parse_error};
 use crate::journal::{AttemptRecord, CountedUsage};
-use crate::sse;
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
 use super::ProviderHead;
 use super::call::retry_after;
 use super::expected::Expectation;
+use super::listen::{Heard, Stream};
 
 /// The largest unstreamed answer. A long answer is some hundred kilobytes; inline images reach megabytes.
 pub(super) const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -53,16 +52,12 @@ pub(super) struct Attempt {
     refusal: Vec<u8>,
     reading: Reading,
     finished_at: Option<UnixMillis>,
-    unread: Unread,
     has_end_marker: bool,
-    /// Whether the bytes had ended within an event when they ended.
-    was_within_an_event: bool,
     retry_after: Option<Millis>,
     usage: Option<Usage>,
     /// What the model has said, for when the provider does not count it.
     answer: TextSize,
     bytes: u64,
-    garbled: u32,
     pub expected: Expectation,
 }
 
@@ -80,38 +75,11 @@ pub(super) enum Passage {
 #[derive(Debug)]
 enum Reading {
     Head,
-    Stream {
-        sse: sse::Decoder,
-        decoder: Box<StreamDecoder>,
-        /// The provider's bytes since the last whole event.
-        raw: Vec<u8>,
-    },
+    Stream(Box<Stream>),
+    /// Of a stream, all that there was.
+    StreamEnded(Box<Stream>),
     Whole(Vec<u8>),
     Refusal,
-}
-
-/// What of a stream still counts. What follows the end marker belongs to no answer, and is not passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unread {
-    All,
-    /// The half of the end marker's last line end, which was cut.
-    LineFeed,
-    Nothing,
-}
-
-impl Unread {
-    /// `line` is the last of the end marker.
-    fn after_end(line: &[u8]) -> Self {
-        match line {
-            b"\r" => Self::LineFeed,
-            _ => Self::Nothing,
-        }
-    }
-
-    fn takes(&mut self, line: &[u8]) -> bool {
-        *self == Self::All
-            || (std::mem::replace(self, Self::Nothing) == Self::LineFeed && line == b"\n")
-    }
 }
 
 /// What an attempt waits for.
@@ -130,24 +98,6 @@ pub(super) enum Waiting {
     EndMarker {
         since: UnixMillis,
     },
-}
-
-/// A piece of a stream: what it means, and the bytes that said so.
-#[derive(Debug, Default)]
-pub(super) struct Heard {
-    pub events: Vec<Event>,
-    pub raw: Vec<u8>,
-}
-
-impl Heard {
-    pub fn append(&mut self, mut other: Self) {
-        self.events.append(&mut other.events);
-        self.raw.append(&mut other.raw);
-    }
-
-    fn has_good_token(&self) -> bool {
-        self.events.iter().any(Event::is_good_token)
-    }
 }
 
 /// What the end of the bytes meant.
@@ -187,15 +137,12 @@ impl Attempt {
             refusal: Vec::new(),
             reading: Reading::Head,
             finished_at: None,
-            unread: Unread::All,
             has_end_marker: false,
-            was_within_an_event: false,
             passage: Passage::Read,
             retry_after: None,
             usage: None,
             answer: TextSize::default(),
             bytes: 0,
-            garbled: 0,
             expected,
         })
     }
@@ -212,7 +159,7 @@ impl Attempt {
 
     /// Whether a stream that is over was one of readable events alone, with its end marker.
     pub fn is_sound(&self) -> bool {
-        self.garbled == 0 && self.has_end_marker
+        self.garbled() == 0 && self.has_end_marker
     }
 
     /// How many bytes have come.
@@ -222,9 +169,18 @@ impl Attempt {
 
     /// Whether the bytes end within an event.
     pub fn ends_within_an_event(&self) -> bool {
+        self.stream().is_some_and(Stream::is_within_an_event)
+    }
+
+    /// Events that could not be read, and were skipped.
+    fn garbled(&self) -> u32 {
+        self.stream().map_or(0, Stream::garbled)
+    }
+
+    fn stream(&self) -> Option<&Stream> {
         match &self.reading {
-            Reading::Stream { raw, .. } => !raw.is_empty(),
-            _ => self.was_within_an_event,
+            Reading::Stream(stream) | Reading::StreamEnded(stream) => Some(stream),
+            _ => None,
         }
     }
 
@@ -235,8 +191,8 @@ impl Attempt {
             (Reading::Refusal, _) => Waiting::Reason {
                 since: self.headers_at.unwrap_or(self.sent_at),
             },
-            (Reading::Stream { .. }, Some(since)) => Waiting::EndMarker { since },
-            (Reading::Stream { .. }, None) if self.first_token_at.is_none() => Waiting::FirstToken,
+            (Reading::Stream(_), Some(since)) => Waiting::EndMarker { since },
+            (Reading::Stream(_), None) if self.first_token_at.is_none() => Waiting::FirstToken,
             _ => Waiting::More,
         }
     }
@@ -255,11 +211,7 @@ impl Attempt {
         let is_stream = kind.contains("text/event-stream");
         let is_json = kind.contains("json");
         if self.is_streaming && (is_stream || kind.is_empty()) {
-            self.reading = Reading::Stream {
-                sse: sse::Decoder::new(),
-                decoder: Box::new(StreamDecoder::new(self.dialect)),
-                raw: Vec::new(),
-            };
+            self.reading = Reading::Stream(Box::new(Stream::new(self.dialect)));
         } else if is_json || (kind.is_empty() && !self.is_streaming) {
             // Where a stream was asked for, this is an error in a 200, or a provider that does not stream.
             self.reading = Reading::Whole(Vec::new());
@@ -285,7 +237,7 @@ impl Attempt {
             .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let mut heard = Heard::default();
         let result = match &mut self.reading {
-            Reading::Stream { .. } => self.stream_bytes(bytes, &mut heard),
+            Reading::Stream(_) => self.stream_bytes(bytes, &mut heard),
             Reading::Whole(body) if body.len() + bytes.len() > ANSWER_BYTES_MAX => {
                 Err(too_large(ANSWER_BYTES_MAX))
             }
@@ -303,7 +255,7 @@ impl Attempt {
                     Ok(())
                 }
             }
-            Reading::Head => Ok(()),
+            Reading::Head | Reading::StreamEnded(_) => Ok(()),
         };
         self.note(&heard, now);
         (heard, result)
@@ -319,32 +271,18 @@ impl Attempt {
                 Err(self.refused())
             }
             Reading::Whole(body) => self.end_whole(body, takes_whole, now),
-            Reading::Stream {
-                mut sse,
-                mut decoder,
-                mut raw,
-            } => {
-                let mut events = Vec::new();
-                self.was_within_an_event = !raw.is_empty();
-                sse.finish(&mut events);
+            Reading::Stream(mut stream) => {
                 let mut heard = Heard::default();
-                let is_silent = self.first_token_at.is_none();
-                let read = decode(
-                    &mut decoder,
-                    &events,
-                    &mut raw,
-                    &mut self.garbled,
-                    &mut heard,
-                    is_silent,
-                );
+                let read = stream.finish(self.first_token_at.is_none(), &mut heard);
+                self.reading = Reading::StreamEnded(stream);
                 self.note(&heard, now);
                 read?;
-                if !heard.raw.is_empty() {
-                    // Its blank line never came; what we append must not run into it.
-                    heard.raw.extend_from_slice(b"\n\n");
-                }
                 self.judge_stream().map_err(plain)?;
                 Ok(Ended::Stream(heard))
+            }
+            ended @ Reading::StreamEnded(_) => {
+                self.reading = ended;
+                Err(plain(AttemptFailure::Unreachable))
             }
         }
     }
@@ -413,28 +351,10 @@ impl Attempt {
 
     fn stream_bytes(&mut self, bytes: &[u8], heard: &mut Heard) -> Result<(), Failed> {
         let is_silent = self.first_token_at.is_none();
-        let Reading::Stream { sse, decoder, raw } = &mut self.reading else {
+        let Reading::Stream(stream) = &mut self.reading else {
             return Ok(());
         };
-        let mut events = Vec::new();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let line;
-            (line, rest) = split_line(rest);
-            if !self.unread.takes(line) {
-                break;
-            }
-            raw.extend_from_slice(line);
-            sse.push(line, &mut events)
-                .map_err(|_| too_large(sse::EVENT_BYTES_MAX))?;
-            if sse.pending_bytes() == 0 {
-                decode(decoder, &events, raw, &mut self.garbled, heard, is_silent)?;
-                events.clear();
-                if heard.events.last() == Some(&Event::End) {
-                    self.unread = Unread::after_end(line);
-                }
-            }
-        }
+        stream.push(bytes, is_silent, heard)?;
         let is_waiting = self.first_token_at.is_none() && !heard.has_good_token();
         if is_waiting && self.prelude.raw.len() + heard.raw.len() > PRELUDE_BYTES_MAX {
             return Err(too_large(PRELUDE_BYTES_MAX));
@@ -535,50 +455,11 @@ impl Attempt {
             reason: failure.map(ToString::to_string),
             status: self.status,
             is_relayed: self.passage == Passage::Relayed,
-            garbled: self.garbled,
+            garbled: self.garbled(),
             usage: self.usage(),
             cost: self.cost(target),
         })
     }
-}
-
-/// The first line with its line end, and the rest. A line may end in LF, CR, or both. An event must be read before the
-/// next one begins: what stands between two of them is neither's, and the bytes of both would be held back.
-fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-    let Some(end) = bytes.iter().position(is_end) else {
-        return (bytes, &[]);
-    };
-    let is_both = bytes.get(end..).is_some_and(|it| it.starts_with(b"\r\n"));
-    bytes.split_at(end + if is_both { 2 } else { 1 })
-}
-
-/// Decodes the events of one block of bytes. An unreadable one is skipped and its bytes with it. A block without
-/// events is a comment, which is worth passing on only once an answer has begun.
-fn decode(
-    decoder: &mut StreamDecoder,
-    events: &[sse::Event],
-    raw: &mut Vec<u8>,
-    garbled: &mut u32,
-    heard: &mut Heard,
-    is_silent: bool,
-) -> Result<(), Failed> {
-    let block = std::mem::take(raw);
-    let mut is_readable = true;
-    for event in events {
-        match decoder.push(event, &mut heard.events) {
-            Ok(()) => {}
-            Err(StreamFault::Garbled) => {
-                is_readable = false;
-                *garbled = garbled.saturating_add(1);
-            }
-            Err(StreamFault::Failed(failure, words)) => return Err((failure, words)),
-        }
-    }
-    if is_readable && !(events.is_empty() && heard.events.is_empty() && is_silent) {
-        heard.raw.extend_from_slice(&block);
-    }
-    Ok(())
 }
 
 fn plain(failure: AttemptFailure) -> Failed {

@@ -7,7 +7,8 @@ use crate::dialects::{
 };
 use crate::units::{Millis, UnixMillis};
 
-use super::attempt::{Failed, Heard};
+use super::attempt::Failed;
+use super::listen::Heard;
 
 /// The client's side of one exchange.
 #[derive(Debug)]

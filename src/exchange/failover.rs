@@ -1,7 +1,8 @@
 //! What follows a failed attempt: another key, the next target, the client's error, or the end of a broken stream.
 
-use super::attempt::{Attempt, Failed, Heard, Passage};
+use super::attempt::{Attempt, Failed, Passage};
 use super::deadlines;
+use super::listen::Heard;
 use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
 use crate::chat::{AttemptFailure, FinishReason, ProviderError, RequestError};
 use crate::config::{Filtered, Midstream, Target};

@@ -19,6 +19,7 @@ mod deadlines;
 mod expected;
 mod failover;
 mod hedge;
+mod listen;
 mod order;
 mod report;
 mod resume;
@@ -31,9 +32,10 @@ use crate::journal::{Ending, Explanation, Record};
 use crate::units::UnixMillis;
 
 use again::Again;
-use attempt::{ANSWER_BYTES_MAX, Attempt, Ended, Failed, Heard, Passage};
+use attempt::{ANSWER_BYTES_MAX, Attempt, Ended, Failed, Passage};
 use client::Client;
 use deadlines::{Due, next_due};
+use listen::Heard;
 use resume::Shown;
 
 pub use call::{Call, Credential, CredentialPlace};

@@ -1,0 +1,162 @@
+//! A provider's stream, from its bytes to what they mean.
+//!
+//! The provider's own bytes are kept beside the events, whole events at a time, so that a client of the same dialect gets
+//! them unchanged. What follows the end marker belongs to no answer.
+
+use super::attempt::{Failed, too_large};
+use crate::chat::Event;
+use crate::dialects::{Dialect, StreamDecoder, StreamFault};
+use crate::sse;
+
+/// A piece of a stream: what it means, and the bytes that said so.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    pub events: Vec<Event>,
+    pub raw: Vec<u8>,
+}
+
+impl Heard {
+    pub fn append(&mut self, mut other: Self) {
+        self.events.append(&mut other.events);
+        self.raw.append(&mut other.raw);
+    }
+
+    pub fn has_good_token(&self) -> bool {
+        self.events.iter().any(Event::is_good_token)
+    }
+}
+
+/// The state between two pieces of one stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    sse: sse::Decoder,
+    decoder: StreamDecoder,
+    /// The provider's bytes since the last whole event.
+    raw: Vec<u8>,
+    unread: Unread,
+    garbled: u32,
+    /// Whether the bytes had ended within an event when they ended.
+    was_within_an_event: bool,
+}
+
+impl Stream {
+    pub fn new(provider: Dialect) -> Self {
+        Self {
+            sse: sse::Decoder::new(),
+            decoder: StreamDecoder::new(provider),
+            raw: Vec::new(),
+            unread: Unread::All,
+            garbled: 0,
+            was_within_an_event: false,
+        }
+    }
+
+    /// Events that could not be read, and were skipped.
+    pub fn garbled(&self) -> u32 {
+        self.garbled
+    }
+
+    /// Whether the bytes so far end within an event.
+    pub fn is_within_an_event(&self) -> bool {
+        !self.raw.is_empty() || self.was_within_an_event
+    }
+
+    /// Takes the next bytes. `is_silent` says that nothing has been said yet.
+    pub fn push(&mut self, bytes: &[u8], is_silent: bool, heard: &mut Heard) -> Result<(), Failed> {
+        let mut events = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let line;
+            (line, rest) = split_line(rest);
+            if !self.unread.takes(line) {
+                break;
+            }
+            self.raw.extend_from_slice(line);
+            self.sse
+                .push(line, &mut events)
+                .map_err(|_| too_large(sse::EVENT_BYTES_MAX))?;
+            if self.sse.pending_bytes() == 0 {
+                self.decode(&events, is_silent, heard)?;
+                events.clear();
+                if heard.events.last() == Some(&Event::End) {
+                    self.unread = Unread::after_end(line);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the end of the bytes.
+    pub fn finish(&mut self, is_silent: bool, heard: &mut Heard) -> Result<(), Failed> {
+        let mut events = Vec::new();
+        self.was_within_an_event = !self.raw.is_empty();
+        self.sse.finish(&mut events);
+        self.decode(&events, is_silent, heard)?;
+        if !heard.raw.is_empty() {
+            // Its blank line never came; what we append must not run into it.
+            heard.raw.extend_from_slice(b"\n\n");
+        }
+        Ok(())
+    }
+
+    /// Decodes the events of one block of bytes. An unreadable one is skipped and its bytes with it. A block without
+    /// events is a comment, which is worth passing on only once an answer has begun.
+    fn decode(
+        &mut self,
+        events: &[sse::Event],
+        is_silent: bool,
+        heard: &mut Heard,
+    ) -> Result<(), Failed> {
+        let block = std::mem::take(&mut self.raw);
+        let mut is_readable = true;
+        for event in events {
+            match self.decoder.push(event, &mut heard.events) {
+                Ok(()) => {}
+                Err(StreamFault::Garbled) => {
+                    is_readable = false;
+                    self.garbled = self.garbled.saturating_add(1);
+                }
+                Err(StreamFault::Failed(failure, words)) => return Err((failure, words)),
+            }
+        }
+        if is_readable && !(events.is_empty() && heard.events.is_empty() && is_silent) {
+            heard.raw.extend_from_slice(&block);
+        }
+        Ok(())
+    }
+}
+
+/// What of a stream still counts. What follows the end marker belongs to no answer, and is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    All,
+    /// The half of the end marker's last line end, which was cut.
+    LineFeed,
+    Nothing,
+}
+
+impl Unread {
+    /// `line` is the last of the end marker.
+    fn after_end(line: &[u8]) -> Self {
+        match line {
+            b"\r" => Self::LineFeed,
+            _ => Self::Nothing,
+        }
+    }
+
+    fn takes(&mut self, line: &[u8]) -> bool {
+        *self == Self::All
+            || (std::mem::replace(self, Self::Nothing) == Self::LineFeed && line == b"\n")
+    }
+}
+
+/// The first line with its line end, and the rest. A line may end in LF, CR, or both. An event must be read before the
+/// next one begins: what stands between two of them is neither's, and the bytes of both would be held back.
+fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let Some(end) = bytes.iter().position(is_end) else {
+        return (bytes, &[]);
+    };
+    let is_both = bytes.get(end..).is_some_and(|it| it.starts_with(b"\r\n"));
+    bytes.split_at(end + if is_both { 2 } else { 1 })
+}
