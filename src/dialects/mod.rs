@@ -138,6 +138,17 @@ pub fn encode_request(
     if client == provider {
         return Ok(outgoing(provider, splice::splice(client, body, shape)?));
     }
+    translate(client, provider, body, shape)
+}
+
+/// Apart from the spliced requests, because workerd compiles a function when it is first called.
+#[inline(never)]
+fn translate(
+    client: Dialect,
+    provider: Dialect,
+    body: &[u8],
+    shape: &Shape,
+) -> Result<Outgoing, RequestError> {
     if let Some(field) = outline(client, body)?.has_unportable {
         return Err(RequestError::NotTranslatable {
             field,

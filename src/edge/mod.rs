@@ -26,6 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::channel::oneshot;
+use futures::future::{self, LocalBoxFuture};
 use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
 use worker::{Context, Env, MessageBatch, event};
@@ -94,15 +95,30 @@ impl Edge {
             _ => Dialect::OpenaiChat,
         };
         let answered = match (method.as_str(), path) {
-            ("GET", "/healthz") => Ok(self.healthz().await),
-            ("GET", "/v1/models") => self.models().await,
             ("POST", "/v1/chat/completions" | "/v1/messages") => self.chat(dialect).await,
-            ("POST", "/v1/route") => self.explain(dialect).await,
-            ("GET", _) if path.starts_with("/schema/") => schema::answer(path),
-            (_, _) if path.starts_with("/admin/api/") => self.admin(path, query).await,
-            _ => Err(no_such_path(&method, path)),
+            _ => self.answer_others(&method, path, query, dialect).await,
         };
         answered.unwrap_or_else(|error| respond::error(dialect, &error, Vec::new()))
+    }
+
+    /// What is asked for rarely, boxed: workerd compiles a function when it is first called, and what is inlined with it.
+    fn answer_others<'a>(
+        &'a self,
+        method: &'a str,
+        path: &'a str,
+        query: &'a str,
+        dialect: Dialect,
+    ) -> LocalBoxFuture<'a, Answered> {
+        match (method, path) {
+            ("GET", "/healthz") => Box::pin(async { Ok(self.healthz().await) }),
+            ("GET", "/v1/models") => Box::pin(self.models()),
+            ("POST", "/v1/route") => Box::pin(self.explain(dialect)),
+            ("GET", _) if path.starts_with("/schema/") => {
+                Box::pin(future::ready(schema::answer(path)))
+            }
+            (_, _) if path.starts_with("/admin/api/") => Box::pin(self.admin(path, query)),
+            _ => Box::pin(future::ready(Err(no_such_path(method, path)))),
+        }
     }
 
     async fn healthz(&self) -> Response {

@@ -62,6 +62,8 @@ struct Delta {
 }
 
 impl StreamDecoder {
+    /// Apart from the other dialects', because workerd compiles a function when it is first called.
+    #[inline(never)]
     pub(in super::super) fn push(
         &mut self,
         event: &sse::Event,

@@ -67,6 +67,8 @@ struct Choice<'a> {
 }
 
 impl StreamDecoder {
+    /// Apart from the other dialects', because workerd compiles a function when it is first called.
+    #[inline(never)]
     pub(in super::super) fn push(
         &mut self,
         event: &sse::Event,
