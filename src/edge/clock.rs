@@ -1,9 +1,8 @@
 //! The only clock and the only source of randomness.
 
-use std::future;
-use std::pin::Pin;
 use std::time::Duration;
 
+use futures::future::{self, LocalBoxFuture};
 use worker::Delay;
 
 use crate::units::{Millis, UnixMillis};
@@ -27,7 +26,7 @@ pub async fn sleep(span: Millis) {
 /// One timer for many waits: most end before their time, and a timer for each would cost more than the waiting.
 #[derive(Default)]
 pub struct Alarm {
-    set: Option<(UnixMillis, Pin<Box<dyn Future<Output = ()>>>)>,
+    set: Option<(UnixMillis, LocalBoxFuture<'static, ()>)>,
 }
 
 impl Alarm {

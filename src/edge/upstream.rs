@@ -94,13 +94,10 @@ impl Body {
         let step = match &self.reader {
             None => return (Input::End { attempt }, None),
             Some(Reader::Whole(response)) => {
-                return match whole(response).await {
-                    Ok(bytes) => (Input::Chunk { attempt, bytes }, Some(Self::ended())),
-                    Err(Thrown) => {
-                        let failure = AttemptFailure::Unreachable;
-                        (Input::Failed { attempt, failure }, None)
-                    }
+                let Ok(bytes) = whole(response).await else {
+                    return broken(attempt);
                 };
+                return (Input::Chunk { attempt, bytes }, Some(Self::ended()));
             }
             Some(Reader::Default(reader)) => {
                 JsFuture::from(reader.read()).await.map_err(Thrown::from)
@@ -113,15 +110,13 @@ impl Body {
             }
         };
         let Ok(step) = step else {
-            let failure = AttemptFailure::Unreachable;
-            return (Input::Failed { attempt, failure }, None);
+            return broken(attempt);
         };
         if js::get(&step, "done").is_truthy() {
             return (Input::End { attempt }, None);
         }
         let Ok(piece) = js::get(&step, "value").dyn_into::<Uint8Array>() else {
-            let failure = AttemptFailure::Unreachable;
-            return (Input::Failed { attempt, failure }, None);
+            return broken(attempt);
         };
         let bytes = piece.to_vec();
         if let Some(Reader::Tap(_, buffer)) = &mut self.reader {
@@ -129,6 +124,12 @@ impl Body {
         }
         (Input::Chunk { attempt, bytes }, Some(self))
     }
+}
+
+/// The connection broke.
+fn broken(attempt: usize) -> (Input, Option<Body>) {
+    let failure = AttemptFailure::Unreachable;
+    (Input::Failed { attempt, failure }, None)
 }
 
 async fn send(
