@@ -162,6 +162,10 @@ impl Attempt {
         self.garbled() == 0 && self.has_end_marker
     }
 
+    pub fn has_end_marker(&self) -> bool {
+        self.has_end_marker
+    }
+
     /// How many bytes have come.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -472,13 +472,14 @@ impl Exchange {
     }
 
     /// What a broken connection means: an unsuccessful status was the answer, however its body ended; an answer
-    /// that had finished is whole.
+    /// that had finished is whole, whatever is said of its connection after its end marker.
     fn broken(&mut self, attempt: usize, failure: AttemptFailure) -> Failed {
-        let known = self
-            .attempts
-            .get(attempt)
-            .filter(|attempt| attempt.is_refusal());
-        known.map_or((failure, ProviderError::default()), Attempt::refused)
+        let plain = |failure| (failure, ProviderError::default());
+        match self.attempts.get(attempt) {
+            Some(running) if running.is_refusal() => running.refused(),
+            Some(running) if running.has_end_marker() => plain(AttemptFailure::Unreachable),
+            _ => plain(failure),
+        }
     }
 
     /// Whether the next stream of its target may be passed on unread hangs on how this one ended.
