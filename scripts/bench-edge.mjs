@@ -39,6 +39,8 @@ import { setUp } from './setup.mjs';
 const ROUNDS = 5;
 const COLD_STARTS = 10;
 const SOAK = { streams: 64, seconds: 600, events_per_s: 20, growth_mb_max: 20 };
+/** Short streams before the long ones, more than trust takes. */
+const TRUST = 30;
 /** A runtime has warmed up its code after some hundred requests. */
 const WARM_UP = { json: 600, stream: 64 };
 
@@ -291,6 +293,7 @@ async function soak({ seconds }, upstream, pins) {
       });
     }
     await warmUp(running, pins);
+    for (const system of running) await earnTrust(system, model);
     const grown = await timed(`${SOAK.streams} streams of ${seconds} s`, () =>
       watch(running, model, seconds, pins),
     );
@@ -305,6 +308,18 @@ async function soak({ seconds }, upstream, pins) {
     );
   } finally {
     await Promise.all(running.map((system) => system.close()));
+  }
+}
+
+/** Streams like the long ones, but short: they are relayed only once some were sound. */
+async function earnTrust({ address, headers }, model) {
+  const body = JSON.stringify({ model, stream: true, is_short: true, messages: [{ role: 'user', content: 'Hi' }] });
+  const named = Object.fromEntries(headers.map((header) => header.split(': ')));
+  for (let turn = 0; turn < TRUST; turn += 1) {
+    const url = `http://${address}/v1/chat/completions`;
+    const response = await fetch(url, { method: 'POST', headers: { ...named, 'content-type': 'application/json' }, body });
+    await response.text();
+    if (!response.ok) throw new Problem(`A short stream ended in ${response.status}.`);
   }
 }
 

@@ -40,16 +40,27 @@ pub async fn serve() -> std::io::Result<()> {
 #[derive(Deserialize)]
 struct Asked {
     model: String,
+    /// Asks for the beginning of a long stream, and its end.
+    #[serde(default)]
+    is_short: bool,
 }
+
+/// Events of a stream that is asked for short.
+const SHORT_EVENTS: u32 = 5;
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
     let body = request.into_body().collect().await?.to_bytes();
     let shape = serde_json::from_slice::<Asked>(&body)
         .map_err(|error| error.to_string())
-        .and_then(|asked| Shape::of(&asked.model));
+        .and_then(|asked| Ok((Shape::of(&asked.model)?, asked.is_short)));
     Ok(match shape {
-        Ok(Shape::Whole) => respond(StatusCode::OK, "application/json", text(whole())),
-        Ok(Shape::Stream(stream)) => respond(StatusCode::OK, "text/event-stream", events(stream)),
+        Ok((Shape::Whole, _)) => respond(StatusCode::OK, "application/json", text(whole())),
+        Ok((Shape::Stream(mut stream), is_short)) => {
+            if is_short {
+                stream.events = stream.events.min(SHORT_EVENTS);
+            }
+            respond(StatusCode::OK, "text/event-stream", events(stream))
+        }
         Err(problem) => respond(StatusCode::BAD_REQUEST, "text/plain", text(problem)),
     })
 }
