@@ -127,7 +127,8 @@ impl Client {
     }
 
     /// The end of a whole answer that came as a stream: the end marker if the provider left it out, or all of it.
-    pub fn close(&mut self) -> Option<Vec<u8>> {
+    pub fn close(&mut self, is_within_an_event: bool) -> Option<Vec<u8>> {
+        let is_cut = self.is_relayed() && is_within_an_event;
         match std::mem::replace(&mut self.sink, Sink::Undecided) {
             Sink::Collect(collector) => Some(encode_answer(
                 self.dialect,
@@ -136,7 +137,7 @@ impl Client {
             )),
             Sink::Undecided => None,
             Sink::Relay(_) | Sink::Encode(_) | Sink::Native if self.has_ended => None,
-            Sink::Relay(_) | Sink::Native => Some(encode_end(self.dialect)),
+            Sink::Relay(_) | Sink::Native => Some(behind(is_cut, encode_end(self.dialect))),
             Sink::Encode(mut encoder) => {
                 let mut bytes = Vec::new();
                 write_last_words(self.last_words.take(), &mut bytes);
@@ -154,19 +155,23 @@ impl Client {
         encode_answer(self.dialect, answer, self.created)
     }
 
-    /// Ends a stream that broke, so that no client can take it for whole. Where the client has a piece of an event, that
-    /// is ended first, or it would swallow ours.
+    /// Ends a stream that broke, so that no client can take it for whole.
     pub fn break_off(&self, error: &ClientError, is_within_an_event: bool) -> Vec<u8> {
-        let event = encode_error_event(self.dialect, error);
-        if self.is_relayed() && is_within_an_event {
-            return [b"\n\n", event.as_slice()].concat();
-        }
-        event
+        let is_cut = self.is_relayed() && is_within_an_event;
+        behind(is_cut, encode_error_event(self.dialect, error))
     }
 
     pub fn error(&self, error: &ClientError) -> Vec<u8> {
         encode_error(self.dialect, error)
     }
+}
+
+/// Ends the piece of an event that the client may have, or it would swallow ours.
+fn behind(is_cut: bool, event: Vec<u8>) -> Vec<u8> {
+    if is_cut {
+        return [b"\n\n", event.as_slice()].concat();
+    }
+    event
 }
 
 /// As a comment, which no SDK reads and every log of the bytes shows.

@@ -398,7 +398,9 @@ impl Exchange {
         if self.winner != Some(attempt) {
             self.commit(attempt, health, now, outputs);
         }
-        outputs.extend(self.client.close().map(Output::Emit));
+        let winner = self.attempts.get(attempt);
+        let is_within_an_event = winner.is_some_and(Attempt::ends_within_an_event);
+        outputs.extend(self.client.close(is_within_an_event).map(Output::Emit));
         self.succeed(attempt, health, now);
         self.finish(Ending::Completed, 200, None, now, outputs);
     }
