@@ -82,6 +82,11 @@ impl Client {
         matches!(self.sink, Sink::Native)
     }
 
+    /// Whether some of a stream may be kept in memory until its end.
+    pub fn may_keep(&self) -> bool {
+        matches!(self.sink, Sink::Native | Sink::Encode(_) | Sink::Collect(_))
+    }
+
     /// What comes next is of another target: it goes on in the stream that has begun.
     pub fn carry_on(&mut self, target: &str) {
         self.last_words = Some(format!("waypost: continued by {target}"));

@@ -43,9 +43,9 @@ pub use order::{Order, Routing};
 
 /// Calls of one exchange, whichever way they fail. A client that waits for more has long given up.
 pub const ATTEMPTS_MAX: usize = 8;
-/// The longest stream that is passed on unread. Where a client takes it more slowly than we look at it, the difference
-/// is kept in memory; a long answer has some hundred kilobytes.
-const RELAY_BYTES_MAX: u64 = ANSWER_BYTES_MAX as u64;
+/// The longest stream of which anything may have to be kept: what a slow client has not taken yet, where it is passed on
+/// unread; what its encoder holds back, where it is translated. A long answer has some hundred kilobytes.
+const KEPT_BYTES_MAX: u64 = ANSWER_BYTES_MAX as u64;
 /// Routes that one request may be sent on to; `waypost check` refuses circles, a raw put does not.
 pub const REDIRECTS_MAX: usize = 4;
 /// The longest value of `x-waypost-explain`. Node and others refuse a response whose headers together pass 16 KiB.
@@ -247,10 +247,10 @@ impl Exchange {
         };
         let (heard, result) = running.chunk(bytes, now);
         self.hear(attempt, heard, health, now, outputs);
-        let is_flood = self.client.is_relayed()
+        let is_flood = self.client.may_keep()
             && self
                 .live(attempt)
-                .is_some_and(|running| running.bytes() > RELAY_BYTES_MAX);
+                .is_some_and(|running| running.bytes() > KEPT_BYTES_MAX);
         let failed = if is_flood {
             Err(attempt::too_large(ANSWER_BYTES_MAX))
         } else {

@@ -476,10 +476,20 @@ fn short_form(word: &str, rest: &str, dialect: Dialect) -> Vec<u8> {
 /// Runs a stream or a whole answer of `chunks` equal pieces against a route of two targets, and tells how the first
 /// attempt ended and how many bytes the client got.
 fn flood(is_streaming: bool, head: &str, piece: &[u8], chunks: usize) -> (String, usize) {
+    flood_by("o", is_streaming, head, piece, chunks)
+}
+
+fn flood_by(
+    provider: &str,
+    is_streaming: bool,
+    head: &str,
+    piece: &[u8],
+    chunks: usize,
+) -> (String, usize) {
     let mut script = parse("budget spent", "flood");
-    script.route =
-        r#"{"targets":[{"id":"one","provider":"o","model":"m","weight":2}],"temperature":0}"#
-            .to_owned();
+    script.route = format!(
+        r#"{{"targets":[{{"id":"one","provider":"{provider}","model":"m","weight":2}}],"temperature":0}}"#
+    );
     script.request = format!(
         r#"{{"model":"r","stream":{is_streaming},"messages":[{{"role":"user","content":"x"}}]}}"#
     );
@@ -517,6 +527,14 @@ fn floods_are_bounded() {
         100,
     );
     assert_eq!(outcome, "cut_off at 3", "comments are not kept");
+    let words = "x".repeat(1 << 20);
+    let said = format!(
+        r#"data: {{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{words}"}}}}"#
+    );
+    let said = format!("event: content_block_delta\n{said}\n\n");
+    let (outcome, sent) = flood_by("a", true, stream, said.as_bytes(), 20);
+    assert_eq!(outcome, "too_large at 2", "a translated stream without end");
+    assert!(sent < 18 << 20);
     let (outcome, _) = flood(false, "200 application/json", &megabyte, 17);
     assert_eq!(outcome, "too_large at 2", "a body without end");
     let (outcome, sent) = flood(false, "500 text/html", &megabyte, 100);

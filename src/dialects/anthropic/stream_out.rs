@@ -6,7 +6,8 @@
 //!
 //! A provider may weave two calls' arguments into each other. The block that is open goes on at once; the other
 //! call waits until the open one's arguments are a whole JSON object, or the answer ends. Closing the first
-//! block when a second call begins would be simpler, and would lose the arguments that come later.
+//! block when a second call begins would be simpler, and would lose the arguments that come later. For the same reason
+//! words that come among a call's arguments wait until these are whole.
 //!
 //! `message_start` waits for the first event that is not usage, so that it can tell the prompt's tokens where
 //! the provider told them first.
@@ -28,6 +29,8 @@ pub(in super::super) struct StreamEncoder {
     finish: Option<FinishReason>,
     open: Option<Open>,
     waiting: Vec<Call>,
+    /// What was said among the arguments of a call.
+    held: Vec<Words>,
     /// The number of the next block.
     blocks: u32,
     has_calls: bool,
@@ -39,6 +42,12 @@ enum Open {
     Text,
     Thinking,
     Call(Call),
+}
+
+#[derive(Debug)]
+enum Words {
+    Text(String),
+    Thinking(String),
 }
 
 #[derive(Debug)]
@@ -144,7 +153,11 @@ impl StreamEncoder {
             Event::CallArguments { index, piece } => self.arguments(*index, piece, out),
             Event::Finish(reason) => {
                 self.finish.get_or_insert(*reason);
-                self.close_all(out);
+                // Some say so before they have told all of a call's arguments.
+                if !self.is_within_calls() {
+                    self.close_calls(out);
+                    self.close(out);
+                }
             }
             Event::End => self.end(out),
         }
@@ -171,8 +184,12 @@ impl StreamEncoder {
         if piece.is_empty() {
             return;
         }
+        if self.is_within_calls() {
+            self.held.push(Words::Text(piece.to_owned()));
+            return;
+        }
         if !matches!(self.open, Some(Open::Text)) {
-            self.close_all(out);
+            self.close(out);
             self.open_block(WireBlock::Text { text: "" }, out);
             self.open = Some(Open::Text);
         }
@@ -183,8 +200,12 @@ impl StreamEncoder {
         if piece.is_empty() {
             return;
         }
+        if self.is_within_calls() {
+            self.held.push(Words::Thinking(piece.to_owned()));
+            return;
+        }
         if !matches!(self.open, Some(Open::Thinking)) {
-            self.close_all(out);
+            self.close(out);
             let block = WireBlock::Thinking {
                 thinking: "",
                 signature: "",
@@ -224,6 +245,9 @@ impl StreamEncoder {
                 out,
             );
             self.advance(out);
+            if !self.held.is_empty() && !self.is_within_calls() {
+                self.close_calls(out);
+            }
         } else if let Some(call) = self.waiting.iter_mut().find(|call| call.index == index) {
             call.arguments.push_str(piece);
         }
@@ -277,17 +301,34 @@ impl StreamEncoder {
         }
     }
 
-    fn close_all(&mut self, out: &mut Vec<u8>) {
-        self.close(out);
-        for call in std::mem::take(&mut self.waiting) {
+    /// Whether arguments are still to come, as far as one sees.
+    fn is_within_calls(&self) -> bool {
+        let is_open = matches!(&self.open, Some(Open::Call(open)) if !open.is_whole());
+        is_open || !self.waiting.is_empty()
+    }
+
+    /// Ends the calls, whole or not, and says what was held back for them.
+    fn close_calls(&mut self, out: &mut Vec<u8>) {
+        let waiting = std::mem::take(&mut self.waiting);
+        if matches!(self.open, Some(Open::Call(_))) {
+            self.close(out);
+        }
+        for call in waiting {
             self.open_call(call, out);
             self.close(out);
+        }
+        for words in std::mem::take(&mut self.held) {
+            match words {
+                Words::Text(piece) => self.text(&piece, out),
+                Words::Thinking(piece) => self.reasoning(&piece, out),
+            }
         }
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
         self.start(out);
-        self.close_all(out);
+        self.close_calls(out);
+        self.close(out);
         let unsaid = if self.has_calls {
             FinishReason::ToolCalls
         } else {
