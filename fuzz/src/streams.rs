@@ -64,11 +64,14 @@ pub fn streams(bytes: &[u8]) {
     check_order(&heard.events);
     assert_eq!(said.has_ended(), heard.has_ended(), "an end is an end");
     let (said_answer, heard_answer) = (said.answer(), heard.answer());
-    assert_eq!(said_answer.text, heard_answer.text);
-    assert_eq!(said_answer.reasoning, heard_answer.reasoning);
     if said.has_ended() {
+        assert_eq!(said_answer.text, heard_answer.text);
+        assert_eq!(said_answer.reasoning, heard_answer.reasoning);
         check_same(client, wants_usage, &said_answer, &heard_answer);
     } else {
+        // What waits for the end of a call is not told where there is none.
+        assert!(said_answer.text.starts_with(&heard_answer.text));
+        assert!(said_answer.reasoning.starts_with(&heard_answer.reasoning));
         check_broken(client, written);
     }
 }
