@@ -6,7 +6,7 @@
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route, TEXT_BYTES_MAX};
 use waypost::decide::{Plan, Seed, plan};
-use waypost::dialects::{Dialect, Shape, encode_request, outline};
+use waypost::dialects::{Dialect, Quirks, Shape, encode_request, outline};
 use waypost::health::View;
 use waypost::units::Tokens;
 
@@ -90,6 +90,7 @@ fn spliced(dialect: Dialect, body: &[u8]) -> Vec<u8> {
         is_streaming: true,
         answer_tokens_default: Tokens(9),
         prefill: None,
+        quirks: Quirks::NONE,
     };
     let sent = encode_request(dialect, dialect, body, &shape);
     sent.map(|sent| sent.body).unwrap_or_default()

@@ -20,6 +20,7 @@ mod suite {
     mod health;
     mod layers;
     mod limits;
+    mod quirks;
     mod readers;
     mod replay;
     mod rules;

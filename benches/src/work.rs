@@ -7,7 +7,7 @@ use waypost::chat::{AttemptFailure, Usage};
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Plan, plan};
-use waypost::dialects::{Dialect, Outline, Shape, encode_request, outline};
+use waypost::dialects::{Dialect, Outline, Quirks, Shape, encode_request, outline};
 use waypost::health::{Expected, Health, Observation, View};
 use waypost::units::{Millis, Tokens, UnixMillis};
 
@@ -173,6 +173,7 @@ pub fn prepared(world: &World, body: &[u8]) -> Option<Vec<u8>> {
         is_streaming: outline.is_streaming,
         answer_tokens_default: Tokens(4_096),
         prefill: None,
+        quirks: Quirks::NONE,
     };
     let sent = encode_request(Dialect::OpenaiChat, Dialect::OpenaiChat, body, &shape);
     sent.ok().map(|sent| sent.body)

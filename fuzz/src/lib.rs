@@ -25,7 +25,8 @@ use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, PROBLEMS_MAX, Problem, Revision, Route, Rule};
 use waypost::decide::{Candidate, Exclusion, Plan, Seed, plan, redirect};
 use waypost::dialects::{
-    Dialect, Outline, Prefill, Shape, encode_request, metadata, outline, parse_request, user_text,
+    Dialect, Outline, Prefill, Quirk, Quirks, Shape, encode_request, metadata, outline,
+    parse_request, user_text,
 };
 use waypost::health::{Admission, View};
 use waypost::units::{Tokens, UnixMillis};
@@ -205,6 +206,7 @@ pub fn request(bytes: &[u8]) {
                 text: "So \"far\"",
                 tokens: Tokens(2),
             }),
+            quirks: Quirks::NONE,
         };
         // The exchange outlines first, so what fails there is only spliced here, to see that nothing breaks.
         if outlined.is_err() && provider != client {
@@ -214,6 +216,7 @@ pub fn request(bytes: &[u8]) {
             continue;
         };
         check_sent(&shape, &sent.body, provider);
+        check_quirky(client, provider, body, &shape);
         if client == provider
             && shape.prefill.is_none()
             && let Some(tree) = &tree
@@ -270,6 +273,25 @@ fn check_outline(outline: &Outline, tree: &Value) {
     assert_eq!(outline.is_streaming, tree["stream"] == true);
     let messages = tree["messages"].as_array().map_or(0, Vec::len);
     assert_eq!(usize::try_from(outline.message_count), Ok(messages));
+}
+
+/// With every quirk at once, what was JSON stays JSON.
+fn check_quirky(client: Dialect, provider: Dialect, body: &[u8], shape: &Shape) {
+    let add = |quirks: Quirks, (_, quirk): &(&str, Quirk)| quirks.with(*quirk);
+    let quirks = Quirk::NAMES.iter().fold(Quirks::NONE, add);
+    let shape = Shape { quirks, ..*shape };
+    let Ok(sent) = encode_request(client, provider, body, &shape) else {
+        return;
+    };
+    assert!(std::str::from_utf8(&sent.body).is_ok());
+    let Ok(tree) = serde_json::from_slice::<Value>(&sent.body) else {
+        return;
+    };
+    assert_eq!(tree["model"], shape.model);
+    if provider == Dialect::OpenaiChat {
+        assert!(tree.get("stream_options").is_none());
+        assert!(tree.get("max_completion_tokens").is_none());
+    }
 }
 
 /// What any provider's parser must see.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::read::{Node, Object, Problems};
 use super::schema::providers as described;
-use super::schema::providers::{CAN_MAX, CONTEXT_TOKENS_MAX, SECRETS_MAX, USD_PER_MTOK_MAX};
+use super::schema::providers::{
+    CAN_MAX, CONTEXT_TOKENS_MAX, QUIRKS_MAX, SECRETS_MAX, USD_PER_MTOK_MAX,
+};
 use super::{Checked, Problem, parse_tree};
-use crate::dialects::Dialect;
+use crate::dialects::{Dialect, Quirk, Quirks};
 use crate::providers::{
     Ability, Auth, AuthRow, DataPolicy, MODELS, ModelRow, PROVIDERS, Price, Provider, ProviderRow,
     Terms,
@@ -18,7 +20,7 @@ use crate::units::Tokens;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Catalogue {
     providers: BTreeMap<String, Arc<Provider>>,
-    /// By `provider/model`.
+    /// What an entry says of models, by `provider/model`, over what is built in.
     models: BTreeMap<String, Terms>,
 }
 
@@ -26,10 +28,10 @@ impl Default for Catalogue {
     /// What ships with the Worker.
     fn default() -> Self {
         let provider = |row: &ProviderRow| (row.name.to_owned(), Arc::new(provider_of(row)));
-        let model = |row: &ModelRow| (format!("{}/{}", row.provider, row.model), terms_of(row));
+        let placed = PROVIDERS.iter().filter(|row| !row.base_url.is_empty());
         Self {
-            providers: PROVIDERS.iter().map(provider).collect(),
-            models: MODELS.iter().map(model).collect(),
+            providers: placed.map(provider).collect(),
+            models: BTreeMap::new(),
         }
     }
 }
@@ -66,8 +68,26 @@ impl Catalogue {
     /// The terms of a model; all unknown where it is not listed.
     #[must_use]
     pub fn terms(&self, provider: &str, model: &str) -> Terms {
-        let known = self.models.get(&format!("{provider}/{model}"));
-        known.cloned().unwrap_or_default()
+        self.terms_of_name(&format!("{provider}/{model}"))
+    }
+
+    /// Notes the name of a provider that is not here. Only a team's own ones are told; the built-in ones are many.
+    pub(super) fn note_unknown(&self, path: &str, kind: &str, name: &str, problems: &mut Problems) {
+        if unplaced(name).is_some() {
+            let expected = format!("{kind}, this one with a `base_url` in `providers`");
+            problems.note(path, expected, format!("`{name}` without one"));
+            return;
+        }
+        let known: Vec<_> = self.provider_names().collect();
+        let own = known.iter().copied().filter(|name| row_of(name).is_none());
+        let told: Vec<_> = own.chain(["a built-in one"]).collect();
+        problems.unknown_among(path, &format!("{kind}: {}", told.join(", ")), name, &known);
+    }
+
+    fn terms_of_name(&self, name: &str) -> Terms {
+        let built_in = || MODELS.iter().find(|row| row.name == name).map(terms_of);
+        let known = self.models.get(name).cloned();
+        known.or_else(built_in).unwrap_or_default()
     }
 
     fn lay_over(&mut self, root: &Node<'_>, problems: &mut Problems) -> Option<()> {
@@ -94,36 +114,13 @@ impl Catalogue {
         problems: &mut Problems,
     ) -> Option<Provider> {
         let fields = node.described(&described::PROVIDER, problems)?;
-        let base = self.providers.get(name);
+        let base = self.providers.get(name).cloned().or_else(|| unplaced(name));
+        let base = base.as_deref();
         if name.contains('/') {
             problems.note(&node.path, "a provider's name without `/`", name);
         }
-        let dialect = match base {
-            Some(base) => fields
-                .field("dialect")
-                .map_or(Some(base.dialect), |node| read_dialect(&node, problems)),
-            None => fields
-                .required(
-                    "dialect",
-                    "the wire format that this provider speaks",
-                    problems,
-                )
-                .and_then(|node| read_dialect(&node, problems)),
-        };
-        let base_url = match base {
-            Some(base) => fields
-                .field("base_url")
-                .map_or(Some(base.base_url.clone()), |node| {
-                    read_base_url(&node, problems)
-                }),
-            None => fields
-                .required(
-                    "base_url",
-                    "an https URL, such as `https://llm.example.com/v1`",
-                    problems,
-                )
-                .and_then(|node| read_base_url(&node, problems)),
-        };
+        let dialect = read_dialect(base, &fields, problems);
+        let base_url = read_base_url(base, &fields, problems);
         let auth = match fields.field("auth") {
             Some(node) => read_auth(&node, problems),
             None => Some(base.map_or(Auth::None, |base| base.auth.clone())),
@@ -140,6 +137,10 @@ impl Catalogue {
             Some(node) => read_data_policy(&node, problems),
             None => base.and_then(|base| base.data_policy),
         };
+        let quirks = match fields.field("quirks") {
+            Some(node) => read_quirks(&node, problems),
+            None => Some(base.map_or(Quirks::NONE, |base| base.quirks)),
+        };
         Some(Provider {
             name: name.into(),
             dialect: dialect?,
@@ -148,6 +149,7 @@ impl Catalogue {
             region,
             is_private,
             data_policy,
+            quirks: quirks?,
         })
     }
 
@@ -156,23 +158,23 @@ impl Catalogue {
         match provider {
             Some(provider) if self.providers.contains_key(provider) => {}
             Some(provider) => {
-                let known: Vec<_> = self.provider_names().collect();
-                problems.unknown_name(
-                    &node.path,
-                    "`provider/model` with a known provider",
-                    provider,
-                    &known,
-                );
+                let kind = "`provider/model` with a known provider";
+                self.note_unknown(&node.path, kind, provider, problems);
             }
             None => problems.note(&node.path, "a name of the form `provider/model`", name),
         }
         let Some(fields) = node.described(&described::MODEL, problems) else {
             return;
         };
-        let over = read_terms(&fields, problems);
-        let terms = self.models.get(name).cloned().unwrap_or_default();
-        self.models
-            .insert(name.to_owned(), terms.overridden_by(&over));
+        let quirks = fields
+            .field("quirks")
+            .and_then(|node| read_quirks(&node, problems));
+        let over = Terms {
+            quirks,
+            ..read_terms(&fields, problems)
+        };
+        let terms = self.terms_of_name(name).overridden_by(&over);
+        self.models.insert(name.to_owned(), terms);
     }
 }
 
@@ -192,6 +194,7 @@ pub(super) fn read_terms(fields: &Object<'_>, problems: &mut Problems) -> Terms 
         context,
         price,
         can,
+        quirks: None,
     }
 }
 
@@ -240,7 +243,33 @@ pub(super) fn read_data_policy(node: &Node<'_>, problems: &mut Problems) -> Opti
     node.choice("a data policy", &DataPolicy::NAMES, problems)
 }
 
-fn read_dialect(node: &Node<'_>, problems: &mut Problems) -> Option<Dialect> {
+fn read_quirks(node: &Node<'_>, problems: &mut Problems) -> Option<Quirks> {
+    let mut quirks = Some(Quirks::NONE);
+    for item in &node.array(QUIRKS_MAX, problems)? {
+        let quirk = item.choice("a quirk", &Quirk::NAMES, problems);
+        quirks = quirks.zip(quirk).map(|(quirks, one)| quirks.with(one));
+    }
+    let limits = [Quirk::MaxCompletionTokens, Quirk::MaxTokensOnly];
+    if quirks.is_some_and(|quirks| limits.iter().all(|limit| quirks.has(*limit))) {
+        let expected = "either `max_completion_tokens` or `max_tokens_only`";
+        problems.note(&node.path, expected, "both");
+    }
+    quirks
+}
+
+fn read_dialect(
+    base: Option<&Provider>,
+    fields: &Object<'_>,
+    problems: &mut Problems,
+) -> Option<Dialect> {
+    let expected = "the wire format that this provider speaks";
+    let node = match base {
+        Some(base) => match fields.field("dialect") {
+            Some(node) => node,
+            None => return Some(base.dialect),
+        },
+        None => fields.required("dialect", expected, problems)?,
+    };
     let names: Vec<_> = Dialect::ALL
         .iter()
         .map(|dialect| (dialect.name(), *dialect))
@@ -248,8 +277,25 @@ fn read_dialect(node: &Node<'_>, problems: &mut Problems) -> Option<Dialect> {
     node.choice("a dialect", &names, problems)
 }
 
+fn read_base_url(
+    base: Option<&Provider>,
+    fields: &Object<'_>,
+    problems: &mut Problems,
+) -> Option<String> {
+    let expected = "an https URL, such as `https://llm.example.com/v1`";
+    let known = base.filter(|base| !base.base_url.is_empty());
+    let node = match known {
+        Some(base) => match fields.field("base_url") {
+            Some(node) => node,
+            None => return Some(base.base_url.clone()),
+        },
+        None => fields.required("base_url", expected, problems)?,
+    };
+    read_url(&node, problems)
+}
+
 /// Secrets travel to this URL, so it is `https`, but for a server on the same machine.
-fn read_base_url(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
+fn read_url(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     let url = node.text(problems)?.trim_end_matches('/');
     let rest = url.strip_prefix("https://").or_else(|| {
         let rest = url.strip_prefix("http://")?;
@@ -354,6 +400,16 @@ fn read_secrets(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<String>>
     None
 }
 
+/// A built-in provider whose URL only a team knows.
+fn unplaced(name: &str) -> Option<Arc<Provider>> {
+    let row = row_of(name).filter(|row| row.base_url.is_empty())?;
+    Some(Arc::new(provider_of(row)))
+}
+
+fn row_of(name: &str) -> Option<&'static ProviderRow> {
+    PROVIDERS.iter().find(|row| row.name == name)
+}
+
 fn provider_of(row: &ProviderRow) -> Provider {
     let auth = match row.auth {
         AuthRow::Bearer(secret) => Auth::Bearer {
@@ -369,20 +425,18 @@ fn provider_of(row: &ProviderRow) -> Provider {
         dialect: row.dialect,
         base_url: row.base_url.to_owned(),
         auth,
-        region: None,
+        region: row.region.map(str::to_owned),
         is_private: false,
-        data_policy: None,
+        data_policy: row.data_policy,
+        quirks: row.quirks,
     }
 }
 
 fn terms_of(row: &ModelRow) -> Terms {
     Terms {
-        context: Some(Tokens(row.context)),
-        price: Some(Price {
-            input_cached: row.usd_in_cached,
-            cache_write: row.usd_cache_write,
-            ..Price::flat(row.usd_in, row.usd_out)
-        }),
+        context: Some(Tokens(u64::from(row.context))),
+        price: Some(row.price),
         can: Some(row.can.to_vec()),
+        quirks: None,
     }
 }

@@ -68,9 +68,14 @@ impl Problems {
 
     /// A name that is not among `known`.
     pub fn unknown_name(&mut self, path: &str, kind: &str, got: &str, known: &[&str]) {
+        self.unknown_among(path, &format!("{kind}: {}", known.join(", ")), got, known);
+    }
+
+    /// A name that is not among `known`, which are too many to be told.
+    pub fn unknown_among(&mut self, path: &str, expected: &str, got: &str, known: &[&str]) {
         self.push(|| Problem {
             path: path.to_owned(),
-            expected: shortened(&format!("{kind}: {}", known.join(", ")), WORDS_CHARS_MAX),
+            expected: shortened(expected, WORDS_CHARS_MAX),
             got: quoted(got),
             nearest: nearest(got, known).map(str::to_owned),
         });

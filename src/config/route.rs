@@ -15,6 +15,7 @@ use super::schema::route::{
 };
 use super::strategy::Strategy;
 use super::{Checked, Problem, Revision, parse_tree};
+use crate::dialects::Quirks;
 use crate::providers::{Ability, Provider, Terms};
 use crate::units::{MicroUsd, Millis};
 
@@ -59,6 +60,12 @@ impl Target {
     #[must_use]
     pub fn health_key(&self) -> String {
         format!("{}/{}", self.provider.name, self.model)
+    }
+
+    /// What it wants otherwise than its dialect says: the model's quirks where they are listed, else the provider's.
+    #[must_use]
+    pub fn quirks(&self) -> Quirks {
+        self.terms.quirks.unwrap_or(self.provider.quirks)
     }
 }
 
@@ -505,8 +512,7 @@ fn read_provider_name<'a>(
     let name = node.text(problems)?;
     let provider = catalogue.provider(name);
     if provider.is_none() {
-        let known: Vec<_> = catalogue.provider_names().collect();
-        problems.unknown_name(&node.path, "a known provider", name, &known);
+        catalogue.note_unknown(&node.path, "a known provider", name, problems);
     }
     provider
 }

@@ -21,6 +21,7 @@ mod fault;
 mod openai_chat;
 mod outline;
 mod prefix;
+mod quirk;
 mod read;
 mod splice;
 mod stream;
@@ -34,6 +35,7 @@ pub use client_error::{ClientError, encode_error, encode_error_event};
 pub use estimate::{CLASSES, CONTEXTS, TextSize, features};
 pub use outline::{Asked, CONSTRAINT_BYTES_MAX, Ours, Outline};
 pub use prefix::{Boundary, CACHED_TOKENS_MIN, Prefix};
+pub use quirk::{Quirk, Quirks};
 pub use stream::{StreamDecoder, StreamEncoder, StreamFault, encode_end};
 pub use user_text::user_text;
 
@@ -96,6 +98,8 @@ pub struct Shape<'a> {
     pub answer_tokens_default: Tokens,
     /// The beginning of the answer, which the model is to go on with.
     pub prefill: Option<Prefill<'a>>,
+    /// What the provider wants otherwise than its dialect says.
+    pub quirks: Quirks,
 }
 
 /// The beginning of an answer.

@@ -2,8 +2,9 @@
 //!
 //! The edits are the value of `model`; `stream` where the provider is asked otherwise than the client asked;
 //! where a broken answer is carried on, its beginning behind the last message and the limit of its rest; for
-//! `openai-chat`, `stream_options.include_usage`, because without it a stream tells no usage; and what is said
-//! to the router alone, which is removed: `waypost`, `models`, and a `provider` that is an object. Every other byte stays: white space, the order of keys, escapes, integers
+//! `openai-chat`, `stream_options.include_usage`, because without it a stream tells no usage; what is said
+//! to the router alone, which is removed: `waypost`, `models`, and a `provider` that is an object; and what the
+//! provider's quirks name (`quirk.rs`). Every other byte stays: white space, the order of keys, escapes, integers
 //! beyond 2^53. Rebuilding the body would lose all of these, and with them the provider's prompt cache.
 //!
 //! One scan finds where each top-level field lies. A key is compared as JSON reads it, so `mod\u0065l` is
@@ -16,15 +17,19 @@ use serde::de::{Deserialize, Deserializer as _, MapAccess, Visitor};
 
 use super::outline::too_many_fields;
 use super::read::{self, FIELDS_MAX, Kind, Raw, Text};
-use super::{Dialect, Prefill, Shape};
+use super::{Dialect, Prefill, Quirk, Quirks, Shape};
 use crate::chat::RequestError;
 use crate::units::Tokens;
 
 const INCLUDE_USAGE: &str = "include_usage";
 
+/// What the longest answer is called; the newer name wins, as in the outline.
+const LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+
 /// Where a field lies in the body.
 struct Field<'a> {
     key: std::borrow::Cow<'a, str>,
+    key_span: Range<usize>,
     /// From the key's first quote to the value's last byte.
     span: Range<usize>,
     value: Raw<'a>,
@@ -44,6 +49,10 @@ pub(super) fn splice(
 ) -> Result<Vec<u8>, RequestError> {
     let text = read::utf8(body)?;
     let fields = fields(text, 0, "body")?;
+    let quirks = match dialect {
+        Dialect::OpenaiChat => shape.quirks,
+        Dialect::Anthropic => Quirks::NONE,
+    };
     let mut edits = Vec::new();
     let mut inserts = String::new();
     set(
@@ -54,13 +63,20 @@ pub(super) fn splice(
         &mut inserts,
     );
     edit_stream(&fields, shape, &mut edits, &mut inserts);
+    let limit = limit(&fields);
+    let removed = removed(&fields, dialect, shape, quirks, limit);
     if let Some(prefill) = shape.prefill {
-        begin_answer(&fields, &prefill, &mut edits);
+        begin_answer(&fields, &removed, &prefill, &mut edits);
     }
-    if dialect == Dialect::OpenaiChat {
+    if let (Some(name), Some(limit)) = (quirks.limit_name(), limit) {
+        rename(limit, name, &mut edits);
+    }
+    if quirks.has(Quirk::NoDeveloperRole) {
+        rename_developers(text, &fields, &mut edits)?;
+    }
+    if dialect == Dialect::OpenaiChat && !quirks.has(Quirk::NoStreamUsage) {
         edit_stream_options(&fields, shape, &mut edits, &mut inserts)?;
     }
-    let removed = removed(&fields, dialect, shape);
     let is_followed = removed.contains(&false);
     remove(&fields, &removed, &mut edits);
     insert(text, 0, inserts, is_followed, &mut edits);
@@ -112,8 +128,9 @@ fn is_streaming(fields: &[Field]) -> bool {
 }
 
 /// Puts the beginning of the answer behind the last message, and takes its length off the limit of the rest.
-fn begin_answer(fields: &[Field], prefill: &Prefill, edits: &mut Vec<Edit>) {
-    for field in fields {
+fn begin_answer(fields: &[Field], removed: &[bool], prefill: &Prefill, edits: &mut Vec<Edit>) {
+    let kept = fields.iter().zip(removed).filter(|(_, gone)| !**gone);
+    for (field, _) in kept {
         let end = field.value_span.end.saturating_sub(1);
         match &*field.key {
             "messages" => edits.push(Edit {
@@ -134,6 +151,58 @@ fn begin_answer(fields: &[Field], prefill: &Prefill, edits: &mut Vec<Edit>) {
             _ => {}
         }
     }
+}
+
+/// The field that limits the answer. One that is null says nothing.
+fn limit<'f, 'a>(fields: &'f [Field<'a>]) -> Option<&'f Field<'a>> {
+    let said = |name: &&str| {
+        let mut found = fields.iter().filter(|field| field.key == **name);
+        found.find(|field| read::kind(field.value) != Kind::Null)
+    };
+    LIMITS.iter().find_map(said)
+}
+
+fn rename(field: &Field, name: &str, edits: &mut Vec<Edit>) {
+    if field.key != name {
+        edits.push(Edit {
+            span: field.key_span.clone(),
+            with: quoted(name),
+        });
+    }
+}
+
+/// Makes system messages of developer messages.
+fn rename_developers(
+    text: &str,
+    fields: &[Field],
+    edits: &mut Vec<Edit>,
+) -> Result<(), RequestError> {
+    for messages in fields.iter().filter(|field| field.key == "messages") {
+        // Spelt with an escape it is the same word.
+        let raw = messages.value.get();
+        if !raw.contains("developer") && !raw.contains("\\u") {
+            continue;
+        }
+        read::each(
+            messages.value,
+            format_args!("messages"),
+            &mut |index, message| {
+                let start = message.get().as_ptr().addr() - text.as_ptr().addr();
+                let what = format!("messages[{index}]");
+                for field in self::fields(message.get(), start, &what)? {
+                    let is_developer = || key_text(field.value) == "developer";
+                    if field.key == "role" && is_developer() {
+                        edits.push(Edit {
+                            span: field.value_span,
+                            with: quoted("system"),
+                        });
+                    }
+                }
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
 }
 
 /// Asks for usage, and keeps whatever else the client wrote into `stream_options`.
@@ -179,12 +248,27 @@ fn edit_stream_options(
 }
 
 /// Which fields must not reach the provider. OpenAI refuses `stream_options` where nothing is streamed.
-fn removed(fields: &[Field], dialect: Dialect, shape: &Shape) -> Vec<bool> {
+fn removed(
+    fields: &[Field],
+    dialect: Dialect,
+    shape: &Shape,
+    quirks: Quirks,
+    limit: Option<&Field>,
+) -> Vec<bool> {
     let no_options = dialect == Dialect::OpenaiChat && !shape.is_streaming && is_streaming(fields);
-    fields
-        .iter()
-        .map(|field| is_ours(field) || (no_options && field.key == "stream_options"))
-        .collect()
+    let no_options = no_options || quirks.has(Quirk::NoStreamUsage);
+    let is_removed = |field: &Field| match &*field.key {
+        "stream_options" => no_options,
+        "parallel_tool_calls" => {
+            quirks.has(Quirk::NoParallelToolCalls) && field.value.get() != "false"
+        }
+        name if LIMITS.contains(&name) => quirks.limit_name().is_some_and(|known| match limit {
+            Some(limit) => field.span != limit.span,
+            None => name != known,
+        }),
+        _ => is_ours(field),
+    };
+    fields.iter().map(is_removed).collect()
 }
 
 /// Whether it is the client's word to us alone, as the outline took it.
@@ -268,9 +352,11 @@ fn fields<'a>(text: &'a str, start: usize, what: &str) -> Result<Vec<Field<'a>>,
                     continue;
                 }
                 let value_span = place(value);
+                let key_span = place(key);
                 fields.push(Field {
-                    span: place(key).start..value_span.end,
+                    span: key_span.start..value_span.end,
                     key: key_text(key),
+                    key_span,
                     value,
                     value_span,
                 });
@@ -295,7 +381,7 @@ fn fields<'a>(text: &'a str, start: usize, what: &str) -> Result<Vec<Field<'a>>,
     Ok(fields)
 }
 
-/// A key with a broken escape is no key of ours.
+/// A key with a broken escape is no key of ours, and neither is what is no text.
 fn key_text(key: Raw<'_>) -> std::borrow::Cow<'_, str> {
     Text::deserialize(&mut serde_json::Deserializer::from_str(key.get()))
         .map(|text| text.0)
@@ -316,6 +402,7 @@ mod tests {
             is_streaming,
             answer_tokens_default: Tokens(1),
             prefill: None,
+            quirks: Quirks::NONE,
         }
     }
 

@@ -53,6 +53,7 @@ pub(super) fn call(
         is_streaming,
         answer_tokens_default: ANSWER_TOKENS_DEFAULT,
         prefill,
+        quirks: target.quirks(),
     };
     let outgoing = encode_request(client, dialect, body, &shape)?;
     let place = match &target.provider.auth {

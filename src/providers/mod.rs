@@ -1,23 +1,27 @@
 //! Providers as data: whose API, under which URL, in which dialect, with which secrets.
 //!
-//! A provider that speaks a known dialect is one row in `builtin.rs`; no code asks for a provider's name. Rows
-//! name secrets and never hold one: the edge looks the value up when it makes the call.
+//! A provider that speaks a known dialect is one row in `catalogue.json`, from which `npm run catalogue` writes
+//! `builtin.rs`; no code asks for a provider's name. What a provider wants otherwise than its dialect says is a quirk
+//! (`dialects/quirk.rs`), named in its row. Rows name secrets and never hold one: the edge looks the value up when it
+//! makes the call.
 //!
 //! Not here: how a team's `providers` entry overrides a row (`config/catalogue.rs`), and what a dialect says on
 //! the wire (`dialects/`).
 
 mod builtin;
 mod price;
+mod row;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dialects::Dialect;
+use crate::dialects::{Dialect, Quirks};
 use crate::units::Tokens;
 
-pub use builtin::{AuthRow, MODELS, ModelRow, PROVIDERS, ProviderRow};
+pub use builtin::{MODELS, PROVIDERS};
 pub use price::Price;
+pub use row::{AuthRow, ModelRow, ProviderRow};
 
 /// Whose API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct Provider {
     pub is_private: bool,
     /// What becomes of prompts and answers there; unknown when absent.
     pub data_policy: Option<DataPolicy>,
+    /// What it wants otherwise than its dialect says.
+    pub quirks: Quirks,
 }
 
 /// What a provider does with prompts and answers once it has answered.
@@ -96,6 +102,8 @@ pub struct Terms {
     pub context: Option<Tokens>,
     pub price: Option<Price>,
     pub can: Option<Vec<Ability>>,
+    /// Instead of the provider's, where its models differ.
+    pub quirks: Option<Quirks>,
 }
 
 impl Terms {
@@ -125,6 +133,7 @@ impl Terms {
             context: over.context.or(self.context),
             price: over.price.or(self.price),
             can: over.can.clone().or_else(|| self.can.clone()),
+            quirks: over.quirks.or(self.quirks),
         }
     }
 }

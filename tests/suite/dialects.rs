@@ -16,7 +16,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use waypost::chat::{Answer, AttemptFailure, Collector, Event, ProviderError, RequestError, Usage};
 use waypost::dialects::{
-    self, ClientError, Dialect, Outline, Shape, StreamDecoder, StreamEncoder, StreamFault,
+    self, ClientError, Dialect, Outline, Quirks, Shape, StreamDecoder, StreamEncoder, StreamFault,
 };
 use waypost::sse;
 use waypost::units::{Millis, Tokens, UnixMillis};
@@ -301,6 +301,7 @@ fn shape(is_streaming: bool) -> Shape<'static> {
         is_streaming,
         answer_tokens_default: Tokens(4096),
         prefill: None,
+        quirks: Quirks::NONE,
     }
 }
 

@@ -160,9 +160,11 @@ pub fn object(description: &'static Description, choices: &mut Choices<'_>, dept
 fn named(map: &'static Map, choices: &mut Choices<'_>, depth: usize) -> Value {
     let mut fields = Fields::new();
     for _ in 0..choices.below(3) {
-        let known = map.built_in.map_or(Vec::new(), |names| names());
+        let known = map.built_in.map_or(Vec::new(), |things| things());
         let name = match map.key {
-            _ if choices.below(4) == 3 && !known.is_empty() => choices.one_of(&known).to_owned(),
+            _ if choices.below(4) == 3 && !known.is_empty() => {
+                choices.one_of(&known).name.to_owned()
+            }
             Key::Pattern(pattern) => matching(pattern, choices),
             Key::Any | Key::NoneInAnyCase(_) => {
                 choices.one_of(&["x-tier", "*", "", "code"]).to_owned()

@@ -7,7 +7,7 @@ use waypost::access::KeyTerms;
 use waypost::chat::RequestError;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, ENTRY_BYTES_MAX, PROBLEMS_MAX, Problem, Route};
-use waypost::dialects::{Dialect, Outline, Shape, encode_request, metadata, outline};
+use waypost::dialects::{Dialect, Outline, Quirks, Shape, encode_request, metadata, outline};
 use waypost::units::Tokens;
 
 /// More than what all problems of one entry may say.
@@ -194,6 +194,7 @@ fn sent(client: Dialect, provider: Dialect, body: &[u8]) -> Result<usize, Reques
         is_streaming: true,
         answer_tokens_default: Tokens(9),
         prefill: None,
+        quirks: Quirks::NONE,
     };
     encode_request(client, provider, body, &shape).map(|sent| sent.body.len())
 }

@@ -9,7 +9,7 @@ use waypost::access::KeyTerms;
 use waypost::config::{Catalogue, PROBLEMS_MAX, Problem, Problems, Route, flag_problems, schema};
 
 /// The beginnings of what only a reader can find, why, and an entry (`target` is a good one) that the schema accepts.
-pub const BEYOND: [(&str, &str, &str, &str); 11] = [
+pub const BEYOND: [(&str, &str, &str, &str); 12] = [
     (
         "a known provider",
         "providers are in another entry",
@@ -27,6 +27,12 @@ pub const BEYOND: [(&str, &str, &str, &str); 11] = [
         "two values at once",
         "route",
         r#"{"targets": [TARGET], "rules": [{"only": "b"}]}"#,
+    ),
+    (
+        "either `max_completion_tokens` or `max_tokens_only`",
+        "two values at once",
+        "providers",
+        r#"{"providers": {"openai": {"quirks": ["max_completion_tokens", "max_tokens_only"]}}}"#,
     ),
     (
         "regions by continent",

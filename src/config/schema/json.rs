@@ -130,10 +130,14 @@ impl Definitions {
             set(&mut schema, "maxProperties", fields_max);
         }
         let mut value = self.shape(&map.value);
-        if let (Some(names), Shape::Object(description)) = (map.built_in, &map.value) {
+        if let (Some(built_in), Shape::Object(description)) = (map.built_in, &map.value) {
             let mut known = Keywords::new();
-            for name in names() {
-                set(&mut known, name, value.clone());
+            for thing in built_in() {
+                let mut value = value.clone();
+                if !thing.lacks.is_empty() {
+                    set(&mut value, "required", thing.lacks.to_vec());
+                }
+                set(&mut known, thing.name, value);
             }
             set(&mut schema, "properties", known);
             let required = names_of(description, Presence::RequiredOfNew);

@@ -123,8 +123,15 @@ pub struct Map {
     pub value: Shape,
     /// As many as an entry has room for when absent.
     pub fields_max: Option<usize>,
-    /// Names of things that the Worker ships with and an entry may change; see [`Presence::RequiredOfNew`].
-    pub built_in: Option<fn() -> Vec<&'static str>>,
+    /// Things that the Worker ships with and an entry may change; see [`Presence::RequiredOfNew`].
+    pub built_in: Option<fn() -> Vec<BuiltIn>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    pub name: &'static str,
+    /// The fields that are required of it nevertheless.
+    pub lacks: &'static [&'static str],
 }
 
 /// What a map's names may be.

@@ -1,8 +1,8 @@
 //! The `providers` entry, field by field.
 
-use super::{Description, Field, Key, List, Map, Needs, SCHEMA, Shape};
-use crate::dialects::Dialect;
-use crate::providers::{Ability, DataPolicy, PROVIDERS as BUILT_IN};
+use super::{BuiltIn, Description, Field, Key, List, Map, Needs, SCHEMA, Shape};
+use crate::dialects::{Dialect, Quirk};
+use crate::providers::{Ability, DataPolicy, PROVIDERS as ROWS, ProviderRow};
 
 /// Secrets in one pool.
 pub const SECRETS_MAX: usize = 32;
@@ -11,6 +11,8 @@ pub const USD_PER_MTOK_MAX: f64 = 100_000.0;
 pub const CONTEXT_TOKENS_MAX: u64 = 1_000_000_000;
 /// Each ability once, and room for a slip.
 pub const CAN_MAX: usize = Ability::NAMES.len() * 2;
+/// Likewise.
+pub const QUIRKS_MAX: usize = Quirk::NAMES.len() * 2;
 
 /// The characters are those of ASCII that can be seen, without `"`, `#`, `?`, `@` and a backslash; a host or a port
 /// has no `/` and `:` either.
@@ -42,7 +44,7 @@ static PROVIDERS_BY_NAME: Map = Map {
     key: Key::Pattern(PROVIDER_NAME),
     value: Shape::Object(&PROVIDER),
     fields_max: None,
-    built_in: Some(|| BUILT_IN.iter().map(|row| row.name).collect()),
+    built_in: Some(built_in),
 };
 
 static MODELS_BY_NAME: Map = Map {
@@ -86,7 +88,14 @@ pub static PROVIDER: Description = Description::new(
             "What becomes of prompts and answers there; `retained` is for a time, and trained on by nobody. Unknown by default.",
             Shape::Choice(data_policy_names),
         ),
+        QUIRKS,
     ],
+);
+
+const QUIRKS: Field = Field::optional(
+    "quirks",
+    "All in which it differs from its dialect. Default: the catalogue's, of a model its provider's, or none.",
+    Shape::List(List::up_to(QUIRKS_MAX, &Shape::Choice(quirk_names))),
 );
 
 const SECRET: Shape = Shape::OneOrMany(List::filled(SECRETS_MAX, &Shape::Pattern(SECRET_NAME)));
@@ -135,10 +144,10 @@ pub static NAMED_SECRET: Description = Description::new(
 pub static MODEL: Description = Description::new(
     "model",
     "What is known of a provider's model.",
-    &[CONTEXT_TOKENS, USD_PER_MTOK, CAN],
+    &[CONTEXT_TOKENS, USD_PER_MTOK, CAN, QUIRKS],
 );
 
-/// A target has these three as well.
+/// A target has these three as well; quirks are no terms of a target.
 pub const CONTEXT_TOKENS: Field = Field::optional(
     "context_tokens",
     "The most tokens of prompt and answer together. Default: the catalogue's, or no limit.",
@@ -198,6 +207,23 @@ pub static PRICE: Description = Description::new(
         ),
     ],
 );
+
+/// What the Worker ships with. Where each account has a URL of its own, the entry must give it.
+fn built_in() -> Vec<BuiltIn> {
+    let built_in = |row: &'static ProviderRow| BuiltIn {
+        name: row.name,
+        lacks: if row.base_url.is_empty() {
+            &["base_url"]
+        } else {
+            &[]
+        },
+    };
+    ROWS.iter().map(built_in).collect()
+}
+
+fn quirk_names() -> Vec<&'static str> {
+    Quirk::NAMES.iter().map(|(name, _)| *name).collect()
+}
 
 fn data_policy_names() -> Vec<&'static str> {
     DataPolicy::NAMES.iter().map(|(name, _)| *name).collect()

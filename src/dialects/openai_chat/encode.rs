@@ -3,15 +3,15 @@
 //! A tool message takes no images at OpenAI: those that a tool returned follow in the user message after the
 //! results. That a tool failed has no field either; its text says so.
 //!
-//! The longest answer is called `max_tokens` by the compatible providers, and `max_completion_tokens` by
-//! OpenAI's own models, which refuse the other name. We go by the model's name.
+//! The longest answer is called `max_tokens`, which most compatible providers know; where a provider or model wants
+//! another name, or refuses a field, its quirks say so.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::super::Shape;
 use super::super::read::Raw;
+use super::super::{Quirk, Shape};
 use crate::chat::{
     AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
     ToolChoice, ToolResult,
@@ -162,22 +162,25 @@ pub(in super::super) fn encode_request(
     request: &Request,
     shape: &Shape,
 ) -> Result<Vec<u8>, RequestError> {
-    let is_openais = is_openais_own(shape.model);
+    let quirks = shape.quirks;
+    let is_newer = quirks.limit_name() == Some("max_completion_tokens");
+    let refuses = |parallel: bool| parallel && quirks.has(Quirk::NoParallelToolCalls);
+    let asks_usage = shape.is_streaming && !quirks.has(Quirk::NoStreamUsage);
     let wire = WireRequest {
         model: shape.model,
         messages: messages(&request.messages),
         tools: request.tools.iter().map(tool).collect(),
         tool_choice: request.tool_choice.as_ref().map(choice),
-        parallel_tool_calls: request.parallel_tool_calls,
+        parallel_tool_calls: request.parallel_tool_calls.filter(|it| !refuses(*it)),
         response_format: request.format.as_ref().map(format),
-        max_tokens: request.answer_tokens_max.filter(|_| !is_openais),
-        max_completion_tokens: request.answer_tokens_max.filter(|_| is_openais),
+        max_tokens: request.answer_tokens_max.filter(|_| !is_newer),
+        max_completion_tokens: request.answer_tokens_max.filter(|_| is_newer),
         temperature: request.temperature,
         top_p: request.top_p,
         stop: &request.stop,
         user: request.user.as_deref(),
         stream: shape.is_streaming.then_some(true),
-        stream_options: shape.is_streaming.then_some(StreamOptions {
+        stream_options: asks_usage.then_some(StreamOptions {
             include_usage: true,
         }),
     };
@@ -191,15 +194,6 @@ fn read_back(error: &serde_json::Error) -> RequestError {
         field: "body".to_owned(),
         expected: "a request that can be written".to_owned(),
     }
-}
-
-/// `gpt-4o`, `openai/o3-mini`, but not the open `gpt-oss`, which compatible providers serve.
-fn is_openais_own(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or_default();
-    let is_o = name
-        .strip_prefix('o')
-        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
-    is_o || (name.starts_with("gpt-") && !name.starts_with("gpt-oss"))
 }
 
 fn messages<'a>(messages: &'a [Message<'a>]) -> Vec<WireMessage<'a>> {
@@ -346,26 +340,5 @@ fn format<'a>(format: &'a Format<'a>) -> WireFormat<'a> {
                 strict: *strict,
             },
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn openais_own_models_are_told_by_name() {
-        for model in ["gpt-4o", "gpt-5.4-mini", "o3", "o4-mini", "openai/gpt-5"] {
-            assert!(is_openais_own(model), "{model}");
-        }
-        for model in [
-            "gpt-oss-120b",
-            "openai/gpt-oss-20b",
-            "olmo-3",
-            "llama-3.3",
-            "o",
-        ] {
-            assert!(!is_openais_own(model), "{model}");
-        }
     }
 }
