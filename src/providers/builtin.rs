@@ -1,4 +1,5 @@
-//! The catalogue that ships with the Worker.
+//! The catalogue that ships with the Worker. `npm run catalogue` writes this file from `catalogue.json`, where each
+//! row's sources are and where a provider is added; `docs/providers.md` says how.
 //!
 //! Prices are US dollars per million tokens on the row's day, those of short prompts where long ones cost more. A
 //! team's `providers` entry overrides any of it. Models that are not listed work as well: their price and abilities

@@ -1,6 +1,7 @@
 //! The shape of a built-in row.
 //!
-//! Constants through and through, so that a starting isolate parses nothing. `builtin.rs` holds the rows themselves.
+//! Constants through and through, so that a starting isolate parses nothing. `builtin.rs` holds the rows themselves
+//! and is written by `npm run catalogue` from `catalogue.json`, which also tells where each fact was read.
 
 use super::{Ability, DataPolicy, Price};
 use crate::dialects::{Dialect, Quirk, Quirks};
