@@ -56,6 +56,13 @@ impl ProviderRow {
         }
     }
 
+    pub(super) const fn region(self, region: &'static str) -> Self {
+        Self {
+            region: Some(region),
+            ..self
+        }
+    }
+
     pub(super) const fn keeps(self, policy: DataPolicy) -> Self {
         Self {
             data_policy: Some(policy),
