@@ -6,6 +6,7 @@ use super::listen::Heard;
 use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
 use crate::chat::{AttemptFailure, FinishReason, ProviderError, RequestError};
 use crate::config::{Filtered, Midstream, Target};
+use crate::decide::Exclusion;
 use crate::dialects::ClientError;
 use crate::health::{Health, Observation};
 use crate::journal::Ending;
@@ -337,7 +338,18 @@ impl Exchange {
             .iter()
             .flat_map(|told| &told.decision.candidates);
         let candidates = earlier.chain(&self.plan.candidates);
-        let reasons: Vec<String> = candidates.filter_map(reason).collect();
+        let mut reasons: Vec<String> = candidates.clone().filter_map(reason).collect();
+        let is_beyond = |candidate: &crate::decide::Candidate| {
+            matches!(candidate.excluded, Some(Exclusion::CannotCarry { .. }))
+        };
+        if let Some(field) = &self.order.routing.traits.unportable
+            && candidates.clone().any(is_beyond)
+        {
+            let dialect = self.order.client.name();
+            reasons.push(format!(
+                "leave `{field}` out, or give the route a target that speaks {dialect}"
+            ));
+        }
         let earlier = self.passed.iter().map(|told| told.route.as_str());
         let routes = earlier.chain([self.order.routing.route.name.as_str()]);
         RequestError::NoCandidate {
