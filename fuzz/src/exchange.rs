@@ -219,6 +219,7 @@ impl Edge {
     fn bytes_of(&self, attempt: usize, saying: &Saying) -> Vec<u8> {
         let dialect = match self.calls.get(&attempt).map(String::as_str) {
             Some("a" | "b") => Dialect::Anthropic,
+            Some("p") => Dialect::OpenaiResponses,
             _ => Dialect::OpenaiChat,
         };
         let halves = |number: usize, place: usize| {

@@ -186,7 +186,11 @@ pub fn request(bytes: &[u8]) {
     let Some((first, body)) = bytes.split_first() else {
         return;
     };
-    let client = Dialect::ALL[usize::from(*first) % Dialect::ALL.len()];
+    // The third dialect came later, and must not change what older inputs mean.
+    let client = match first & 0x20 {
+        0 => Dialect::ALL[usize::from(first & 1)],
+        _ => Dialect::OpenaiResponses,
+    };
     let text = user_text(client, body, USER_TEXT_BYTES).unwrap_or_default();
     assert!(text.len() <= USER_TEXT_BYTES, "{}", text.len());
     let _ = parse_request(client, body);
@@ -195,7 +199,7 @@ pub fn request(bytes: &[u8]) {
     let outlined = outline(client, body);
     let tree: Option<Value> = serde_json::from_slice(body).ok();
     if let (Ok(outline), Some(tree)) = (&outlined, &tree) {
-        check_outline(outline, tree);
+        check_outline(client, outline, tree);
     }
     for provider in Dialect::ALL {
         let shape = Shape {
@@ -268,10 +272,16 @@ fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, step)
 }
 
-fn check_outline(outline: &Outline, tree: &Value) {
+fn check_outline(client: Dialect, outline: &Outline, tree: &Value) {
     assert_eq!(Some(outline.model.as_str()), tree["model"].as_str());
     assert_eq!(outline.is_streaming, tree["stream"] == true);
-    let messages = tree["messages"].as_array().map_or(0, Vec::len);
+    let conversation = &tree[if client == Dialect::OpenaiResponses {
+        "input"
+    } else {
+        "messages"
+    }];
+    let one = usize::from(conversation.is_string());
+    let messages = conversation.as_array().map_or(one, Vec::len);
     assert_eq!(usize::try_from(outline.message_count), Ok(messages));
 }
 

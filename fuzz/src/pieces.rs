@@ -5,12 +5,13 @@ use waypost::dialects::Dialect;
 /// How many pieces each dialect has. A number beyond them starts again.
 const COUNT: usize = 32;
 
-/// The piece of this number in this dialect. The same number means the same in both.
+/// The piece of this number in this dialect. The same number means the same in all.
 pub fn piece(dialect: Dialect, number: usize) -> Vec<u8> {
     let number = number % COUNT;
     match dialect {
         Dialect::OpenaiChat => openai(number),
         Dialect::Anthropic => anthropic(number),
+        Dialect::OpenaiResponses => responses(number),
     }
     .into_bytes()
 }
@@ -21,6 +22,7 @@ pub fn text(dialect: Dialect, text: &str) -> Vec<u8> {
     match dialect {
         Dialect::OpenaiChat => chunk(&format!("{{\"content\":{text}}}"), "null"),
         Dialect::Anthropic => delta(0, &format!("{{\"type\":\"text_delta\",\"text\":{text}}}")),
+        Dialect::OpenaiResponses => said(&text),
     }
     .into_bytes()
 }
@@ -151,6 +153,76 @@ fn anthropic(number: usize) -> String {
         29 => block(0, "{\"type\":\"text\",\"text\":\"\"}"),
         30 => "<html>gateway</html>".to_owned(),
         _ => whole_stream(anthropic, &[0, 29, 1, 8, 13]),
+    }
+}
+
+fn typed(name: &str, fields: &str) -> String {
+    event(name, &format!("{{\"type\":\"{name}\",{fields}}}"))
+}
+
+/// `text` is a JSON string.
+fn said(text: &str) -> String {
+    typed(
+        "response.output_text.delta",
+        &format!("\"item_id\":\"i0\",\"output_index\":0,\"delta\":{text}"),
+    )
+}
+
+fn function(index: u32, id: &str, name: &str, arguments: &str) -> String {
+    format!(
+        "\"output_index\":{index},\"item\":{{\"type\":\"function_call\",\"id\":\"f{index}\",\"call_id\":\"{id}\",\
+         \"name\":\"{name}\",\"arguments\":\"{arguments}\"}}"
+    )
+}
+
+fn ended(status: &str, details: &str) -> String {
+    let fields = format!(
+        "\"response\":{{\"id\":\"r1\",\"model\":\"m\",\"status\":\"{status}\",\"incomplete_details\":{details},\
+         \"output\":[],\"usage\":{{\"input_tokens\":9,\"output_tokens\":2,\"total_tokens\":11}}}}"
+    );
+    typed(&format!("response.{status}"), &fields)
+}
+
+fn responses(number: usize) -> String {
+    let arguments = "response.function_call_arguments.delta";
+    let whole = "{\"id\":\"r1\",\"object\":\"response\",\"status\":\"completed\",\"model\":\"m\",\"output\"";
+    match number {
+        0 => typed("response.created", "\"response\":{\"id\":\"r1\",\"model\":\"m\",\"status\":\"in_progress\",\"output\":[]}"),
+        1 => said("\"Hello\""),
+        2 => said("\" world \\n\""),
+        3 => typed("response.reasoning_summary_text.delta", "\"output_index\":3,\"summary_index\":0,\"delta\":\"Hm\""),
+        4 => typed("response.output_item.added", &function(1, "k0", "f", "")),
+        5 => typed(arguments, "\"output_index\":1,\"delta\":\"{\\\"a\\\":\""),
+        6 => typed(arguments, "\"output_index\":1,\"delta\":\"1}\""),
+        7 => typed("response.output_item.done", &function(2, "k1", "g", "{\\\"b\\\":2}")),
+        8 | 12 => ended("completed", "null"),
+        9 => ended("incomplete", "{\"reason\":\"max_output_tokens\"}"),
+        10 => typed("response.output_item.done", &function(1, "k0", "f", "{}")) + &ended("completed", "null"),
+        11 => ended("incomplete", "{\"reason\":\"content_filter\"}"),
+        13 => "data: [DONE]\n\n".to_owned(),
+        14 => ": ping\n\n".to_owned(),
+        15 => typed("error", "\"code\":\"server_error\",\"message\":\"down\",\"param\":null"),
+        16 => typed("response.failed", "\"response\":{\"status\":\"failed\",\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"slow\"}}"),
+        17 => "event: response.output_text.delta\ndata: {\"type\":\n\n".to_owned(),
+        18 => said("\"cr\"").replace('\n', "\r"),
+        19 => said("\"crlf\"").replace('\n', "\r\n"),
+        20 | 21 => ended("completed", "null").trim_end().to_owned(),
+        22 => format!(
+            "{whole}:[{{\"type\":\"message\",\"content\":[{{\"type\":\"output_text\",\"text\":\"Whole\"}}]}}],\
+             \"usage\":{{\"input_tokens\":9,\"output_tokens\":2}}}}"
+        ),
+        23 => format!(
+            "{whole}:[{{\"type\":\"function_call\",\"call_id\":\"k0\",\"name\":\"f\",\"arguments\":\"{{\\\"a\\\":1}}\"}}]}}"
+        ),
+        24 => format!("{whole}:[]}}"),
+        25 => "{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\",\"code\":\"context_length_exceeded\"}}"
+            .to_owned(),
+        26 => "\u{feff}".to_owned(),
+        27 => "\n".to_owned(),
+        28 => "\r".to_owned(),
+        29 => typed("response.refusal.delta", "\"output_index\":0,\"delta\":\"No\""),
+        30 => "<html>gateway</html>".to_owned(),
+        _ => whole_stream(responses, &[0, 1, 8]),
     }
 }
 

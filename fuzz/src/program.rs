@@ -11,7 +11,7 @@ use waypost::exchange::ProviderHead;
 /// The providers `o` and `p` speak OpenAI's dialect, `a` and `b` Anthropic's.
 pub const PROVIDERS: &str = r#"{"providers": {
     "o": {"dialect": "openai-chat", "base_url": "https://o.example/v1", "auth": {"bearer": "O_KEY"}},
-    "p": {"dialect": "openai-chat", "base_url": "https://p.example/v1", "auth": {"bearer": ["P_KEY_1", "P_KEY_2"]}},
+    "p": {"dialect": "openai-responses", "base_url": "https://p.example/v1", "auth": {"bearer": ["P_KEY_1", "P_KEY_2"]}},
     "a": {"dialect": "anthropic", "base_url": "https://a.example/v1", "auth": {"header": {"name": "x-api-key", "secret": "A_KEY"}}},
     "b": {"dialect": "anthropic", "base_url": "https://b.example/v1", "auth": "none"}
 }}"#;
@@ -84,7 +84,11 @@ impl Program {
     pub fn of(bytes: &[u8]) -> Self {
         let mut bytes = Bytes(bytes);
         let [who, what, clocks, hedge, targets, terms] = [(); 6].map(|()| bytes.next());
-        let client = Dialect::ALL[usize::from(who & 1)];
+        let client = if what >> 4 & 3 == 3 {
+            Dialect::OpenaiResponses
+        } else {
+            Dialect::ALL[usize::from(who & 1)]
+        };
         let is_streaming = who & 2 != 0;
         let count = usize::from(what & 3).min(2) + 2;
         let settings = settings(who, clocks, hedge);
@@ -201,15 +205,16 @@ fn route(count: usize, targets: u8, terms: u8, settings: &str) -> String {
 }
 
 fn request(client: Dialect, is_streaming: bool, kind: u8, wants_usage: bool) -> String {
-    let is_anthropic = client == Dialect::Anthropic;
     let mut fields = vec!["\"model\":\"r\"".to_owned()];
     if is_streaming {
         fields.push("\"stream\":true".to_owned());
     }
-    if is_anthropic {
-        fields.push("\"max_tokens\":100".to_owned());
-    } else if is_streaming && wants_usage {
-        fields.push("\"stream_options\":{\"include_usage\":true}".to_owned());
+    match client {
+        Dialect::Anthropic => fields.push("\"max_tokens\":100".to_owned()),
+        Dialect::OpenaiChat if is_streaming && wants_usage => {
+            fields.push("\"stream_options\":{\"include_usage\":true}".to_owned());
+        }
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => {}
     }
     let mut messages = "{\"role\":\"user\",\"content\":\"Hello there\"}".to_owned();
     match (kind, client) {
@@ -219,13 +224,22 @@ fn request(client: Dialect, is_streaming: bool, kind: u8, wants_usage: bool) -> 
         (1, Dialect::Anthropic) => fields.push(
             "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}]".to_owned(),
         ),
-        // The other dialect has no words for these.
+        (1, Dialect::OpenaiResponses) => fields.push(
+            "\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}]".to_owned(),
+        ),
+        // The other dialects have no words for these.
         (2, Dialect::OpenaiChat) => fields.push("\"n\":2".to_owned()),
         (2, Dialect::Anthropic) => fields.push("\"top_k\":5".to_owned()),
+        (2, Dialect::OpenaiResponses) => fields.push("\"store\":true".to_owned()),
         (3, _) => messages.push_str(",{\"role\":\"assistant\",\"content\":\"So\"}"),
         _ => {}
     }
-    fields.push(format!("\"messages\":[{messages}]"));
+    let conversation = if client == Dialect::OpenaiResponses {
+        "input"
+    } else {
+        "messages"
+    };
+    fields.push(format!("\"{conversation}\":[{messages}]"));
     format!("{{{}}}", fields.join(","))
 }
 

@@ -1,9 +1,9 @@
 //! An error as a client is told it, in the client's dialect.
 //!
-//! Both SDKs choose the exception by the HTTP status, and raise inside a stream only on the dialect's own error
+//! The SDKs choose the exception by the HTTP status, and raise inside a stream only on the dialect's own error
 //! event, so that event is typed as the provider would type it. The `code` is ours.
 
-use super::{Dialect, anthropic, openai_chat};
+use super::{Dialect, anthropic, openai_chat, openai_responses};
 use crate::chat::RequestError;
 use crate::units::Millis;
 
@@ -35,7 +35,8 @@ impl From<&RequestError> for ClientError {
 #[must_use]
 pub fn encode_error(client: Dialect, error: &ClientError) -> Vec<u8> {
     match client {
-        Dialect::OpenaiChat => openai_chat::encode_error(error),
+        // OpenAI answers both of its APIs' callers alike.
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => openai_chat::encode_error(error),
         Dialect::Anthropic => anthropic::encode_error(error),
     }
 }
@@ -44,10 +45,11 @@ pub fn encode_error(client: Dialect, error: &ClientError) -> Vec<u8> {
 #[must_use]
 pub fn encode_error_event(client: Dialect, error: &ClientError) -> Vec<u8> {
     let mut out = Vec::new();
-    let name = match client {
-        Dialect::OpenaiChat => None,
-        Dialect::Anthropic => Some("error"),
+    let (name, data) = match client {
+        Dialect::OpenaiChat => (None, encode_error(client, error)),
+        Dialect::Anthropic => (Some("error"), encode_error(client, error)),
+        Dialect::OpenaiResponses => (Some("error"), openai_responses::encode_error_event(error)),
     };
-    crate::sse::write_event(&mut out, name, &encode_error(client, error));
+    crate::sse::write_event(&mut out, name, &data);
     out
 }

@@ -19,6 +19,7 @@ mod client_error;
 mod estimate;
 mod fault;
 mod openai_chat;
+mod openai_responses;
 mod outline;
 mod prefix;
 mod quirk;
@@ -52,10 +53,12 @@ pub enum Dialect {
     OpenaiChat,
     /// Anthropic's messages.
     Anthropic,
+    /// OpenAI's Responses API.
+    OpenaiResponses,
 }
 
 impl Dialect {
-    pub const ALL: [Self; 2] = [Self::OpenaiChat, Self::Anthropic];
+    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::Anthropic, Self::OpenaiResponses];
 
     /// Its name in config and records.
     #[must_use]
@@ -63,6 +66,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => "openai-chat",
             Self::Anthropic => "anthropic",
+            Self::OpenaiResponses => "openai-responses",
         }
     }
 
@@ -126,6 +130,7 @@ pub fn outline(client: Dialect, body: &[u8]) -> Result<Outline, RequestError> {
     match client {
         Dialect::OpenaiChat => openai_chat::outline(body),
         Dialect::Anthropic => anthropic::outline(body),
+        Dialect::OpenaiResponses => openai_responses::outline(body),
     }
 }
 
@@ -179,10 +184,11 @@ pub fn parse_request(client: Dialect, body: &[u8]) -> Result<Request<'_>, Reques
     match client {
         Dialect::OpenaiChat => openai_chat::parse_request(body),
         Dialect::Anthropic => anthropic::parse_request(body),
+        Dialect::OpenaiResponses => openai_responses::parse_request(body),
     }
 }
 
-/// The strings among the values of the body's top-level `metadata` whose names are `asked` for; both dialects have
+/// The strings among the values of the body's top-level `metadata` whose names are `asked` for; every dialect has
 /// it. Nothing else of it is kept: a caller may send any number of names.
 #[must_use]
 pub fn metadata(body: &[u8], asked: &[&str]) -> BTreeMap<String, String> {
@@ -218,6 +224,7 @@ pub fn encode_parsed(
     let body = match provider {
         Dialect::OpenaiChat => openai_chat::encode_request(request, shape)?,
         Dialect::Anthropic => anthropic::encode_request(request, shape)?,
+        Dialect::OpenaiResponses => openai_responses::encode_request(request, shape)?,
     };
     Ok(outgoing(provider, body))
 }
@@ -226,6 +233,7 @@ fn outgoing(provider: Dialect, body: Vec<u8>) -> Outgoing {
     let content_type = ("content-type", "application/json");
     let (path, headers) = match provider {
         Dialect::OpenaiChat => ("/chat/completions", vec![content_type]),
+        Dialect::OpenaiResponses => ("/responses", vec![content_type]),
         Dialect::Anthropic => (
             "/messages",
             vec![content_type, ("anthropic-version", anthropic::VERSION)],
@@ -249,6 +257,7 @@ pub fn parse_answer(
     let answer = match provider {
         Dialect::OpenaiChat => openai_chat::parse_answer(body)?,
         Dialect::Anthropic => anthropic::parse_answer(body)?,
+        Dialect::OpenaiResponses => openai_responses::parse_answer(body)?,
     };
     if answer.is_empty() {
         return Err((AttemptFailure::EmptyAnswer, ProviderError::default()));
@@ -265,8 +274,10 @@ pub fn parse_error(
     body: &[u8],
 ) -> (AttemptFailure, ProviderError) {
     match provider {
-        // Both wrap it in `error`, and their kinds do not collide.
-        Dialect::OpenaiChat | Dialect::Anthropic => fault::of_status(status, retry_after, body),
+        // All wrap it in `error`, and their kinds do not collide.
+        Dialect::OpenaiChat | Dialect::Anthropic | Dialect::OpenaiResponses => {
+            fault::of_status(status, retry_after, body)
+        }
     }
 }
 
@@ -276,5 +287,6 @@ pub fn encode_answer(client: Dialect, answer: &Answer, created: UnixMillis) -> V
     match client {
         Dialect::OpenaiChat => openai_chat::encode_answer(answer, created),
         Dialect::Anthropic => anthropic::encode_answer(answer),
+        Dialect::OpenaiResponses => openai_responses::encode_answer(answer, created),
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn splice(
     let limit = limit(&fields);
     let removed = removed(&fields, dialect, shape, quirks, limit);
     if let Some(prefill) = shape.prefill {
-        begin_answer(&fields, &removed, &prefill, &mut edits);
+        begin_answer(dialect, &fields, &removed, &prefill, &mut edits);
     }
     if let (Some(name), Some(limit)) = (quirks.limit_name(), limit) {
         rename(limit, name, &mut edits);
@@ -128,19 +128,25 @@ fn is_streaming(fields: &[Field]) -> bool {
 }
 
 /// Puts the beginning of the answer behind the last message, and takes its length off the limit of the rest.
-fn begin_answer(fields: &[Field], removed: &[bool], prefill: &Prefill, edits: &mut Vec<Edit>) {
+fn begin_answer(
+    dialect: Dialect,
+    fields: &[Field],
+    removed: &[bool],
+    prefill: &Prefill,
+    edits: &mut Vec<Edit>,
+) {
     let kept = fields.iter().zip(removed).filter(|(_, gone)| !**gone);
     for (field, _) in kept {
         let end = field.value_span.end.saturating_sub(1);
         match &*field.key {
-            "messages" => edits.push(Edit {
+            "messages" if dialect != Dialect::OpenaiResponses => edits.push(Edit {
                 span: end..end,
-                with: format!(
-                    ",{{\"role\":\"assistant\",\"content\":{}}}",
-                    quoted(prefill.text)
-                ),
+                with: format!(",{}", begun(prefill)),
             }),
-            "max_tokens" | "max_completion_tokens" => {
+            "input" if dialect == Dialect::OpenaiResponses => {
+                edits.extend(begin_after_input(field, prefill));
+            }
+            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
                 if let Ok(limit) = serde_json::from_str(field.value.get()) {
                     edits.push(Edit {
                         span: field.value_span.clone(),
@@ -205,6 +211,34 @@ fn rename_developers(
     Ok(())
 }
 
+/// The message with the beginning of the answer.
+fn begun(prefill: &Prefill) -> String {
+    format!(
+        "{{\"role\":\"assistant\",\"content\":{}}}",
+        quoted(prefill.text)
+    )
+}
+
+/// A string is the text of one message of the user's; behind it, or behind the last of the items, goes the beginning.
+fn begin_after_input(field: &Field, prefill: &Prefill) -> Option<Edit> {
+    let begun = begun(prefill);
+    let end = field.value_span.end;
+    match read::kind(field.value) {
+        Kind::Text => Some(Edit {
+            span: field.value_span.clone(),
+            with: format!(
+                "[{{\"role\":\"user\",\"content\":{}}},{begun}]",
+                field.value.get()
+            ),
+        }),
+        Kind::Array => Some(Edit {
+            span: end.saturating_sub(1)..end.saturating_sub(1),
+            with: format!(",{begun}"),
+        }),
+        _ => None,
+    }
+}
+
 /// Asks for usage, and keeps whatever else the client wrote into `stream_options`.
 fn edit_stream_options(
     fields: &[Field],
@@ -255,7 +289,7 @@ fn removed(
     quirks: Quirks,
     limit: Option<&Field>,
 ) -> Vec<bool> {
-    let no_options = dialect == Dialect::OpenaiChat && !shape.is_streaming && is_streaming(fields);
+    let no_options = dialect != Dialect::Anthropic && !shape.is_streaming && is_streaming(fields);
     let no_options = no_options || quirks.has(Quirk::NoStreamUsage);
     let is_removed = |field: &Field| match &*field.key {
         "stream_options" => no_options,
@@ -428,6 +462,35 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_of_the_responses_api_is_carried_on_behind_its_input() {
+        let carried_on = |body: &str| {
+            let prefill = Prefill {
+                text: "So \"far\"",
+                tokens: Tokens(2),
+            };
+            let shape = Shape {
+                prefill: Some(prefill),
+                ..shape(false)
+            };
+            let bytes = splice(Dialect::OpenaiResponses, body.as_bytes(), &shape).unwrap();
+            String::from_utf8(bytes).unwrap()
+        };
+        let begun = r#"{"role":"assistant","content":"So \"far\""}"#;
+        assert_eq!(
+            carried_on(r#"{"model":"m","input":"h\u0069","max_output_tokens":9}"#),
+            format!(
+                r#"{{"model":"the \"model\"","input":[{{"role":"user","content":"h\u0069"}},{begun}],"max_output_tokens":7}}"#
+            )
+        );
+        assert_eq!(
+            carried_on(r#"{"model":"m","input":[{"role":"user","content":"hi"} ],"messages":[]}"#),
+            format!(
+                r#"{{"model":"the \"model\"","input":[{{"role":"user","content":"hi"}} ,{begun}],"messages":[]}}"#
+            )
+        );
+    }
+
+    #[test]
     fn a_body_of_our_own_field_alone_stays_an_object() {
         let chat = Dialect::OpenaiChat;
         let model = r#""model":"the \"model\"""#;
@@ -577,7 +640,7 @@ mod tests {
             let was_streaming = written.iter().any(|it| it.key.1 == "stream" && it.value == "true");
             let is_chat = dialect == Dialect::OpenaiChat;
             let has_options = is_chat && is_streaming;
-            let drops_options = is_chat && !is_streaming && was_streaming;
+            let drops_options = dialect != Dialect::Anthropic && !is_streaming && was_streaming;
             let mut expected = Vec::new();
             if !names("model") {
                 expected.push(("model".to_owned(), format!("\"model\":{}", quoted(MODEL))));

@@ -1,6 +1,6 @@
 //! A streamed answer in either direction: one state machine per dialect and direction, behind one type each.
 
-use super::{Dialect, anthropic, openai_chat};
+use super::{Dialect, anthropic, openai_chat, openai_responses};
 use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse::{self, write_event};
 use crate::units::UnixMillis;
@@ -43,6 +43,7 @@ pub struct StreamDecoder(Decoder);
 enum Decoder {
     OpenaiChat(openai_chat::StreamDecoder),
     Anthropic(anthropic::StreamDecoder),
+    OpenaiResponses(openai_responses::StreamDecoder),
 }
 
 impl StreamDecoder {
@@ -51,6 +52,9 @@ impl StreamDecoder {
         Self(match provider {
             Dialect::OpenaiChat => Decoder::OpenaiChat(openai_chat::StreamDecoder::default()),
             Dialect::Anthropic => Decoder::Anthropic(anthropic::StreamDecoder::default()),
+            Dialect::OpenaiResponses => {
+                Decoder::OpenaiResponses(openai_responses::StreamDecoder::default())
+            }
         })
     }
 
@@ -62,6 +66,7 @@ impl StreamDecoder {
         match &mut self.0 {
             Decoder::OpenaiChat(decoder) => decoder.push(event, out),
             Decoder::Anthropic(decoder) => decoder.push(event, out),
+            Decoder::OpenaiResponses(decoder) => decoder.push(event, out),
         }
     }
 }
@@ -74,6 +79,7 @@ pub struct StreamEncoder(Encoder);
 enum Encoder {
     OpenaiChat(openai_chat::StreamEncoder),
     Anthropic(anthropic::StreamEncoder),
+    OpenaiResponses(openai_responses::StreamEncoder),
 }
 
 impl StreamEncoder {
@@ -86,6 +92,9 @@ impl StreamEncoder {
                 Encoder::OpenaiChat(openai_chat::StreamEncoder::new(created, include_usage))
             }
             Dialect::Anthropic => Encoder::Anthropic(anthropic::StreamEncoder::default()),
+            Dialect::OpenaiResponses => {
+                Encoder::OpenaiResponses(openai_responses::StreamEncoder::new(created))
+            }
         })
     }
 
@@ -95,11 +104,13 @@ impl StreamEncoder {
         match &mut self.0 {
             Encoder::OpenaiChat(encoder) => encoder.push(event, out),
             Encoder::Anthropic(encoder) => encoder.push(event, out),
+            Encoder::OpenaiResponses(encoder) => encoder.push(event, out),
         }
     }
 }
 
-/// The end marker alone, for a relayed stream whose provider left it out.
+/// The end marker alone, for a relayed stream whose provider left it out. The Responses API has none: its last event
+/// also says why the answer ended, so that whoever has heard that has heard the end.
 #[must_use]
 pub fn encode_end(client: Dialect) -> Vec<u8> {
     let mut out = Vec::new();
@@ -112,6 +123,7 @@ pub fn encode_end(client: Dialect) -> Vec<u8> {
                 br#"{"type":"message_stop"}"#,
             );
         }
+        Dialect::OpenaiResponses => {}
     }
     out
 }

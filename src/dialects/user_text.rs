@@ -3,7 +3,7 @@
 //! Messages are read one by one and none is kept, so what is held at once is a few times the limit, and the longest
 //! message while it is unescaped; never the conversation.
 
-use super::{Dialect, anthropic, openai_chat};
+use super::{Dialect, anthropic, openai_chat, openai_responses};
 use crate::chat::{Message, Part, RequestError};
 
 /// The newest `limit` bytes of the user's messages. The newest message comes first, the parts of one in their order,
@@ -26,6 +26,7 @@ pub fn user_text(client: Dialect, body: &[u8], limit: usize) -> Result<String, R
     match client {
         Dialect::OpenaiChat => openai_chat::each_message(body, visit)?,
         Dialect::Anthropic => anthropic::each_message(body, visit)?,
+        Dialect::OpenaiResponses => openai_responses::each_message(body, visit)?,
     }
     Ok(tail.newest_first())
 }
@@ -123,7 +124,7 @@ mod tests {
             serde_json::json!({"role": "user", "content": parts})
         };
         let messages: Vec<_> = messages.iter().map(message).collect();
-        serde_json::json!({ "messages": messages }).to_string()
+        serde_json::json!({ "messages": messages, "input": messages }).to_string()
     }
 
     #[test]

@@ -67,6 +67,8 @@ impl Client {
         self.sink = if !self.is_streaming {
             Sink::Collect(Box::default())
         } else if provider == self.dialect {
+            // Another's events would have to go on with this provider's numbers and ids of items.
+            let may_be_carried_on = may_be_carried_on && self.dialect != Dialect::OpenaiResponses;
             Sink::Relay(may_be_carried_on.then(encoder))
         } else {
             Sink::Encode(encoder())
@@ -85,6 +87,11 @@ impl Client {
     /// Whether some of a stream may be kept in memory until its end.
     pub fn may_keep(&self) -> bool {
         matches!(self.sink, Sink::Native | Sink::Encode(_) | Sink::Collect(_))
+    }
+
+    /// Whether the stream that has begun can go on with what another target says.
+    pub fn may_be_carried_on(&self) -> bool {
+        !matches!(self.sink, Sink::Relay(None) | Sink::Native)
     }
 
     /// What comes next is of another target: it goes on in the stream that has begun.

@@ -154,7 +154,8 @@ impl Exchange {
             .and_then(|attempt| self.attempts.get(attempt))
             .is_some_and(|running| running.finish.is_some());
         let has_text = !self.shown.text.trim_end().is_empty();
-        is_plain && has_text && !self.shown.is_beyond && !has_finished
+        let may_go_on = self.client.may_be_carried_on();
+        is_plain && has_text && !self.shown.is_beyond && !has_finished && may_go_on
     }
 
     /// Another target's good token has come: the client's stream goes on with it.

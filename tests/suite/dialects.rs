@@ -271,7 +271,7 @@ fn errors_are_told_in_the_clients_dialect() {
             out.push(b'\n');
             let event = dialects::encode_error_event(client, error);
             out.extend_from_slice(&event);
-            // Both SDKs raise on it; so do we.
+            // The SDKs raise on it; so do we.
             let steps = decode(client, &[&event]);
             let is_failure = matches!(steps.as_slice(), [Err(StreamFault::Failed(..))]);
             report.same(

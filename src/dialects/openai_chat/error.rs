@@ -12,8 +12,9 @@ struct Body<'a> {
     error: WireError<'a>,
 }
 
+/// The error itself, as both of OpenAI's APIs write it.
 #[derive(Serialize)]
-struct WireError<'a> {
+pub(in super::super) struct WireError<'a> {
     message: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -21,22 +22,28 @@ struct WireError<'a> {
     code: &'a str,
 }
 
-pub(in super::super) fn encode_error(error: &ClientError) -> Vec<u8> {
-    let kind = match error.status {
-        401 => "authentication_error",
-        402 => "insufficient_quota",
-        403 => "permission_error",
-        429 => "rate_limit_error",
-        400..=499 => "invalid_request_error",
-        _ => "server_error",
-    };
-    let body = Body {
-        error: WireError {
+impl<'a> From<&'a ClientError> for WireError<'a> {
+    fn from(error: &'a ClientError) -> Self {
+        let kind = match error.status {
+            401 => "authentication_error",
+            402 => "insufficient_quota",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            _ => "server_error",
+        };
+        Self {
             message: &error.message,
             kind,
             param: error.param.as_deref(),
             code: &error.code,
-        },
+        }
+    }
+}
+
+pub(in super::super) fn encode_error(error: &ClientError) -> Vec<u8> {
+    let body = Body {
+        error: error.into(),
     };
     serde_json::to_vec(&body).unwrap_or_default()
 }

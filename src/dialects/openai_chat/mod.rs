@@ -15,8 +15,10 @@ mod usage;
 
 pub(super) use answer::{encode_answer, parse_answer};
 pub(super) use encode::encode_request;
-pub(super) use error::encode_error;
-pub(super) use outline::outline;
-pub(super) use request::{each_message, parse_request};
+pub(super) use error::{WireError, encode_error};
+pub(super) use outline::{Typed, outline};
+pub(super) use request::{
+    IMAGE_EXPECTED, NamedFunction, WireFunction, WireSchema, each_message, image_of, parse_request,
+};
 pub(super) use stream::StreamDecoder;
 pub(super) use stream_out::StreamEncoder;

@@ -39,19 +39,26 @@ struct StreamOptions<'a> {
     include_usage: Option<Raw<'a>>,
 }
 
+/// A part of a message, a tool, a choice, a format: things with a `type`, in either of OpenAI's dialects.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Typed<'a> {
+pub(in super::super) struct Typed<'a> {
     #[serde(rename = "type", borrow)]
-    kind: Option<Raw<'a>>,
+    pub kind: Option<Raw<'a>>,
     #[serde(borrow)]
-    function: Option<Raw<'a>>,
+    pub function: Option<Raw<'a>>,
     #[serde(borrow)]
-    text: Option<Raw<'a>>,
+    pub text: Option<Raw<'a>>,
     #[serde(borrow)]
-    refusal: Option<Raw<'a>>,
+    pub refusal: Option<Raw<'a>>,
     #[serde(borrow)]
-    input_audio: Option<Raw<'a>>,
+    pub input_audio: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub image_url: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub file_id: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub format: Option<Raw<'a>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -109,15 +109,15 @@ struct WireTool<'a> {
 }
 
 #[derive(Deserialize)]
-struct WireFunction<'a> {
+pub(in super::super) struct WireFunction<'a> {
     #[serde(borrow)]
-    name: Text<'a>,
+    pub name: Text<'a>,
     #[serde(borrow, default)]
-    description: Option<Text<'a>>,
+    pub description: Option<Text<'a>>,
     #[serde(borrow, default)]
-    parameters: Option<Raw<'a>>,
+    pub parameters: Option<Raw<'a>>,
     #[serde(default)]
-    strict: Option<bool>,
+    pub strict: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -127,9 +127,9 @@ struct NamedChoice<'a> {
 }
 
 #[derive(Deserialize)]
-struct NamedFunction<'a> {
+pub(in super::super) struct NamedFunction<'a> {
     #[serde(borrow)]
-    name: Text<'a>,
+    pub name: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -141,13 +141,13 @@ struct WireFormat<'a> {
 }
 
 #[derive(Deserialize)]
-struct WireSchema<'a> {
+pub(in super::super) struct WireSchema<'a> {
     #[serde(borrow, default)]
-    name: Option<Text<'a>>,
+    pub name: Option<Text<'a>>,
     #[serde(borrow, default)]
-    schema: Option<Raw<'a>>,
+    pub schema: Option<Raw<'a>>,
     #[serde(default)]
-    strict: Option<bool>,
+    pub strict: Option<bool>,
 }
 
 pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, RequestError> {
@@ -276,9 +276,10 @@ fn part<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Part<'a>, RequestError> 
         .ok_or_else(|| read::invalid(format_args!("{at}.image_url.url"), IMAGE_EXPECTED))
 }
 
-const IMAGE_EXPECTED: &str = "an https URL, or a data URL with a media type and base64";
+pub(in super::super) const IMAGE_EXPECTED: &str =
+    "an https URL, or a data URL with a media type and base64";
 
-fn image_of(url: Cow<'_, str>) -> Option<Image<'_>> {
+pub(in super::super) fn image_of(url: Cow<'_, str>) -> Option<Image<'_>> {
     if !url.starts_with("data:") {
         return Some(Image::Url(url));
     }
