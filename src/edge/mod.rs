@@ -88,6 +88,7 @@ impl Edge {
         let method = self.request.method();
         let dialect = match path {
             "/v1/messages" => Dialect::Anthropic,
+            "/v1/responses" => Dialect::OpenaiResponses,
             // Anthropic's API demands this header, so its SDKs always send it.
             "/v1/route" if header(&self.request, "anthropic-version").is_some() => {
                 Dialect::Anthropic
@@ -95,7 +96,9 @@ impl Edge {
             _ => Dialect::OpenaiChat,
         };
         let answered = match (method.as_str(), path) {
-            ("POST", "/v1/chat/completions" | "/v1/messages") => self.chat(dialect).await,
+            ("POST", "/v1/chat/completions" | "/v1/messages" | "/v1/responses") => {
+                self.chat(dialect).await
+            }
             _ => self.answer_others(&method, path, query, dialect).await,
         };
         answered.unwrap_or_else(|error| respond::error(dialect, &error, Vec::new()))
@@ -446,8 +449,8 @@ fn no_such_path(method: &str, path: &str) -> ClientError {
         status: 404,
         code: "not_found".to_owned(),
         message: format!(
-            "no such path: {method} {path}; there are POST /v1/chat/completions, POST /v1/messages, POST /v1/route, \
-             GET /v1/models, GET /healthz, GET /schema/<name>.json, GET /admin/api/records and /admin/api/config"
+            "no such path: {method} {path}; there are POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, \
+             POST /v1/route, GET /v1/models, GET /healthz, GET /schema/<name>.json, GET /admin/api/records and /admin/api/config"
         ),
         param: None,
         retry_after: None,
