@@ -8,7 +8,7 @@
 //! Where that cannot be, as with `parallel_tool_calls: false`, the field is sent, and the provider refuses it.
 //!
 //! Today all of them belong to `openai-chat`, the dialect that most call themselves compatible with; `anthropic`
-//! heeds none.
+//! and `openai-responses` heed none.
 
 use std::fmt;
 

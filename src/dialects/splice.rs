@@ -51,7 +51,7 @@ pub(super) fn splice(
     let fields = fields(text, 0, "body")?;
     let quirks = match dialect {
         Dialect::OpenaiChat => shape.quirks,
-        Dialect::Anthropic => Quirks::NONE,
+        Dialect::Anthropic | Dialect::OpenaiResponses => Quirks::NONE,
     };
     let mut edits = Vec::new();
     let mut inserts = String::new();

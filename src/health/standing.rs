@@ -68,7 +68,7 @@ enum State {
 }
 
 impl Standing {
-    /// Whether its streams are taken for sound: the last [`SOUND_STREAMS_MIN`] were.
+    /// Whether its streams are taken for sound: the last five were.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.sound_streams >= SOUND_STREAMS_MIN

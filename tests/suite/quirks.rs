@@ -36,7 +36,7 @@ fn providers_with_quirks_are_sent_what_they_take() {
                 let sent = encode_request(client, Dialect::OpenaiChat, &body, &shape).unwrap();
                 let sent = match client {
                     Dialect::OpenaiChat => sent.body,
-                    Dialect::Anthropic => pretty(&sent.body),
+                    Dialect::Anthropic | Dialect::OpenaiResponses => pretty(&sent.body),
                 };
                 let expected = format!("{variant}.{}.sent.json", client.name());
                 report.compare(&path.with_file_name(expected), &sent);
@@ -51,8 +51,17 @@ fn pretty(body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn anthropic_heeds_no_quirk() {
-    let body = br#"{"model":"r","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+fn other_dialects_heed_no_quirk() {
+    let bodies = [
+        (
+            Dialect::Anthropic,
+            r#"{"model":"r","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
+        ),
+        (
+            Dialect::OpenaiResponses,
+            r#"{"model":"r","max_output_tokens":9,"stream":true,"input":[{"role":"developer","content":"hi"}]}"#,
+        ),
+    ];
     let add = |quirks: Quirks, (_, quirk): &(&str, Quirk)| quirks.with(*quirk);
     let all = Quirk::NAMES.iter().fold(Quirks::NONE, add);
     let sent = |quirks| {
@@ -63,7 +72,7 @@ fn anthropic_heeds_no_quirk() {
             prefill: None,
             quirks,
         };
-        encode_request(Dialect::Anthropic, Dialect::Anthropic, body, &shape)
+        bodies.map(|(dialect, body)| encode_request(dialect, dialect, body.as_bytes(), &shape))
     };
     assert_eq!(sent(all), sent(Quirks::NONE));
 }
