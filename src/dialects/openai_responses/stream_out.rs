@@ -223,9 +223,9 @@ impl StreamEncoder {
                     self.piece(*place, piece, out);
                 }
             }
+            // More may come: some providers tell the reason before the last of the arguments.
             Event::Finish(reason) => {
                 self.finish.get_or_insert(*reason);
-                self.close_all(out);
             }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::End => self.end(out),
