@@ -5,8 +5,8 @@ use super::answer::{FinishReason, Usage};
 /// What one piece of a provider's stream says.
 ///
 /// A translator emits `Start` at most once and before all that is said, `Finish` at most once, and `End` only for the
-/// wire format's own end marker. A stream that says nothing may have `Usage` or `End` without `Start`. Choices beyond the first are never translated: a request for several goes only to targets that
-/// speak the client's dialect.
+/// wire format's own end marker. A stream that says nothing may have `Usage` or `End` without `Start`. Choices beyond
+/// the first are never translated: a request for several goes only to targets that speak the client's dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The answer begins. No content yet: providers send this before they know whether they can answer.

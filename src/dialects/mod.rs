@@ -176,6 +176,17 @@ fn translate(
     encode_parsed(provider, &request, shape)
 }
 
+/// A request as bytes. Nothing in it can fail to be written; a bug must still not end the isolate.
+fn written(wire: &impl serde::Serialize) -> Result<Vec<u8>, RequestError> {
+    serde_json::to_vec(wire).map_err(|error| {
+        debug_assert!(false, "a request did not encode: {error}");
+        RequestError::Invalid {
+            field: "body".to_owned(),
+            expected: "a request that can be written".to_owned(),
+        }
+    })
+}
+
 /// Reads a whole request. What the header of the client's `request.rs` lists as dropped is not in it.
 ///
 /// # Errors

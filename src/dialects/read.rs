@@ -277,3 +277,12 @@ pub(super) fn utf8(body: &[u8]) -> Result<&str, RequestError> {
         }
     })
 }
+
+/// Reads a field that may be absent.
+pub(super) fn optional<'a, T>(
+    raw: Option<Raw<'a>>,
+    at: fmt::Arguments,
+    read: fn(Raw<'a>, fmt::Arguments) -> Result<T, RequestError>,
+) -> Result<Option<T>, RequestError> {
+    raw.map(|raw| read(raw, at)).transpose()
+}

@@ -140,7 +140,6 @@ impl Client {
 
     /// The end of a whole answer that came as a stream: the end marker if the provider left it out, or all of it.
     pub fn close(&mut self, is_within_an_event: bool) -> Option<Vec<u8>> {
-        let is_cut = self.is_relayed() && is_within_an_event;
         match std::mem::replace(&mut self.sink, Sink::Undecided) {
             Sink::Collect(collector) => Some(encode_answer(
                 self.dialect,
@@ -149,7 +148,8 @@ impl Client {
             )),
             Sink::Undecided => None,
             Sink::Relay(_) | Sink::Encode(_) | Sink::Native if self.has_ended => None,
-            Sink::Relay(_) | Sink::Native => Some(behind(is_cut, encode_end(self.dialect))),
+            Sink::Relay(_) => Some(encode_end(self.dialect)),
+            Sink::Native => Some(behind(is_within_an_event, encode_end(self.dialect))),
             Sink::Encode(mut encoder) => {
                 let mut bytes = Vec::new();
                 write_last_words(self.last_words.take(), &mut bytes);

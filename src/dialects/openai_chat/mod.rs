@@ -16,7 +16,7 @@ mod usage;
 pub(super) use answer::{encode_answer, parse_answer};
 pub(super) use encode::encode_request;
 pub(super) use error::{WireError, encode_error};
-pub(super) use outline::{Typed, outline};
+pub(super) use outline::{Typed, note_format, note_tool_choice, outline};
 pub(super) use request::{
     IMAGE_EXPECTED, NamedFunction, WireFunction, WireSchema, each_message, image_of, parse_request,
 };

@@ -3,6 +3,8 @@
 //! Fields that another dialect could not carry are named here and nowhere else, so that the choice of a target
 //! and the translation cannot disagree. What is dropped instead is listed in `request.rs`.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -297,24 +299,7 @@ impl ChatReader {
     fn format(&mut self, raw: Raw) -> Result<(), RequestError> {
         self.trail.begin(Lane::Format);
         self.trail.feed(raw.get());
-        let at = format_args!("response_format");
-        let format: Typed = read::object(raw, at, "an object with `type`")?;
-        match format.kind.map(RawValue::get) {
-            Some("\"text\"") => {}
-            Some("\"json_object\"") => {
-                self.outline.wants_json_object = true;
-                self.outline.unportable(at);
-            }
-            Some("\"json_schema\"") => self.outline.wants_json_schema = true,
-            Some(_) => self.outline.unportable(at),
-            None => {
-                return Err(read::missing(
-                    format_args!("response_format.type"),
-                    "it is one of text, json_object, json_schema",
-                ));
-            }
-        }
-        Ok(())
+        note_format(&mut self.outline, raw, format_args!("response_format"))
     }
 
     /// Fields of which only some values are beyond other dialects.
@@ -322,17 +307,7 @@ impl ChatReader {
         let at = format_args!("{key}");
         match key {
             "stop" => return self.stop(raw),
-            "tool_choice" => {
-                let is_name = matches!(raw.get(), "\"auto\"" | "\"none\"" | "\"required\"");
-                let choice: Typed = match read::kind(raw) {
-                    Kind::Object => read::object(raw, at, "an object")?,
-                    _ => Typed::default(),
-                };
-                let is_function = choice.kind.is_some_and(|kind| kind.get() == "\"function\"");
-                if !is_name && !is_function {
-                    self.outline.unportable(at);
-                }
-            }
+            "tool_choice" => note_tool_choice(&mut self.outline, raw, at)?,
             "temperature" | "top_p" => {
                 read::number(raw, at)?;
             }
@@ -365,4 +340,47 @@ impl ChatReader {
             Ok(())
         })
     }
+}
+
+/// Notes which form of answer is asked for.
+pub(in super::super) fn note_format(
+    outline: &mut Outline,
+    raw: Raw,
+    at: fmt::Arguments,
+) -> Result<(), RequestError> {
+    let format: Typed = read::object(raw, at, "an object with `type`")?;
+    match format.kind.map(RawValue::get) {
+        Some("\"text\"") => {}
+        Some("\"json_object\"") => {
+            outline.wants_json_object = true;
+            outline.unportable(at);
+        }
+        Some("\"json_schema\"") => outline.wants_json_schema = true,
+        Some(_) => outline.unportable(at),
+        None => {
+            return Err(read::missing(
+                format_args!("{at}.type"),
+                "it is one of text, json_object, json_schema",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Other dialects know three words and the name of a function.
+pub(in super::super) fn note_tool_choice(
+    outline: &mut Outline,
+    raw: Raw,
+    at: fmt::Arguments,
+) -> Result<(), RequestError> {
+    let is_name = matches!(raw.get(), "\"auto\"" | "\"none\"" | "\"required\"");
+    let choice: Typed = match read::kind(raw) {
+        Kind::Object => read::object(raw, at, "an object")?,
+        _ => Typed::default(),
+    };
+    let is_function = choice.kind.is_some_and(|kind| kind.get() == "\"function\"");
+    if !is_name && !is_function {
+        outline.unportable(at);
+    }
+    Ok(())
 }

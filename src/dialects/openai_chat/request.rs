@@ -178,18 +178,19 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
     }
     request.tool_choice = wire.tool_choice.map(tool_choice).transpose()?;
     let at = format_args!("parallel_tool_calls");
-    request.parallel_tool_calls = optional(wire.parallel_tool_calls, at, read::flag)?;
+    request.parallel_tool_calls = read::optional(wire.parallel_tool_calls, at, read::flag)?;
     request.answer_tokens_max = match wire.max_completion_tokens {
         Some(raw) => Some(read::tokens(raw, format_args!("max_completion_tokens"))?),
-        None => optional(wire.max_tokens, format_args!("max_tokens"), read::tokens)?,
+        None => read::optional(wire.max_tokens, format_args!("max_tokens"), read::tokens)?,
     };
-    request.temperature = optional(wire.temperature, format_args!("temperature"), read::number)?;
-    request.top_p = optional(wire.top_p, format_args!("top_p"), read::number)?;
-    let user = optional(wire.user, format_args!("user"), read::text)?;
+    request.temperature =
+        read::optional(wire.temperature, format_args!("temperature"), read::number)?;
+    request.top_p = read::optional(wire.top_p, format_args!("top_p"), read::number)?;
+    let user = read::optional(wire.user, format_args!("user"), read::text)?;
     let stand_in = format_args!("safety_identifier");
     request.user = match user {
         Some(user) => Some(user),
-        None => optional(wire.safety_identifier, stand_in, read::text)?,
+        None => read::optional(wire.safety_identifier, stand_in, read::text)?,
     };
     Ok(request)
 }
@@ -206,14 +207,6 @@ pub(in super::super) fn each_message<'a>(
         visit(message(raw, format_args!("messages[{index}]"))?);
         Ok(())
     })
-}
-
-fn optional<'a, T>(
-    raw: Option<Raw<'a>>,
-    at: fmt::Arguments,
-    read: fn(Raw<'a>, fmt::Arguments) -> Result<T, RequestError>,
-) -> Result<Option<T>, RequestError> {
-    raw.map(|raw| read(raw, at)).transpose()
 }
 
 fn message<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Message<'a>, RequestError> {

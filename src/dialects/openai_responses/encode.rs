@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::super::read::Raw;
-use super::super::{Dialect, Shape};
+use super::super::{Dialect, Shape, written};
 use crate::chat::{
     AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
     ToolChoice, ToolResult,
@@ -162,16 +162,7 @@ pub(in super::super) fn encode_request(
         store: false,
         stream: shape.is_streaming.then_some(true),
     };
-    serde_json::to_vec(&wire).map_err(|error| read_back(&error))
-}
-
-/// Nothing in a request can fail to be written; a bug must still not end the isolate.
-fn read_back(error: &serde_json::Error) -> RequestError {
-    debug_assert!(false, "a request did not encode: {error}");
-    RequestError::Invalid {
-        field: "body".to_owned(),
-        expected: "a request that can be written".to_owned(),
-    }
+    written(&wire)
 }
 
 fn items<'a>(message: &'a Message<'a>, input: &mut Vec<WireItem<'a>>) {

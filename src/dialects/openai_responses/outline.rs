@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::Dialect;
-use super::super::openai_chat::Typed;
+use super::super::openai_chat::{Typed, note_format, note_tool_choice};
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
 use super::super::read::{self, Kind, Raw};
@@ -307,41 +307,14 @@ impl ResponsesReader {
         };
         self.trail.begin(Lane::Format);
         self.trail.feed(format.get());
-        let at = format_args!("text.format");
-        let format: Typed = read::object(format, at, "an object with `type`")?;
-        match format.kind.map(RawValue::get) {
-            Some("\"text\"") => {}
-            Some("\"json_object\"") => {
-                self.outline.wants_json_object = true;
-                self.outline.unportable(at);
-            }
-            Some("\"json_schema\"") => self.outline.wants_json_schema = true,
-            Some(_) => self.outline.unportable(at),
-            None => {
-                return Err(read::missing(
-                    format_args!("text.format.type"),
-                    "it is one of text, json_object, json_schema",
-                ));
-            }
-        }
-        Ok(())
+        note_format(&mut self.outline, format, format_args!("text.format"))
     }
 
     /// Fields of which only some values are beyond other dialects.
     fn unportable_field(&mut self, key: &str, raw: Raw) -> Result<(), RequestError> {
         let at = format_args!("{key}");
         match key {
-            "tool_choice" => {
-                let is_name = matches!(raw.get(), "\"auto\"" | "\"none\"" | "\"required\"");
-                let choice: Typed = match read::kind(raw) {
-                    Kind::Object => read::object(raw, at, "an object")?,
-                    _ => Typed::default(),
-                };
-                let is_function = choice.kind.is_some_and(|kind| kind.get() == "\"function\"");
-                if !is_name && !is_function {
-                    self.outline.unportable(at);
-                }
-            }
+            "tool_choice" => note_tool_choice(&mut self.outline, raw, at)?,
             "temperature" | "top_p" => {
                 read::number(raw, at)?;
             }

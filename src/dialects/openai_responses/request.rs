@@ -77,16 +77,17 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
     }
     request.tool_choice = wire.tool_choice.map(tool_choice).transpose()?;
     let at = format_args!("parallel_tool_calls");
-    request.parallel_tool_calls = optional(wire.parallel_tool_calls, at, read::flag)?;
+    request.parallel_tool_calls = read::optional(wire.parallel_tool_calls, at, read::flag)?;
     let at = format_args!("max_output_tokens");
-    request.answer_tokens_max = optional(wire.max_output_tokens, at, read::tokens)?;
-    request.temperature = optional(wire.temperature, format_args!("temperature"), read::number)?;
-    request.top_p = optional(wire.top_p, format_args!("top_p"), read::number)?;
-    let user = optional(wire.user, format_args!("user"), read::text)?;
+    request.answer_tokens_max = read::optional(wire.max_output_tokens, at, read::tokens)?;
+    request.temperature =
+        read::optional(wire.temperature, format_args!("temperature"), read::number)?;
+    request.top_p = read::optional(wire.top_p, format_args!("top_p"), read::number)?;
+    let user = read::optional(wire.user, format_args!("user"), read::text)?;
     let stand_in = format_args!("safety_identifier");
     request.user = match user {
         Some(user) => Some(user),
-        None => optional(wire.safety_identifier, stand_in, read::text)?,
+        None => read::optional(wire.safety_identifier, stand_in, read::text)?,
     };
     Ok(request)
 }
@@ -143,14 +144,6 @@ fn join<'a>(message: Message<'a>, messages: &mut Vec<Message<'a>>) {
     }
 }
 
-fn optional<'a, T>(
-    raw: Option<Raw<'a>>,
-    at: fmt::Arguments,
-    read: fn(Raw<'a>, fmt::Arguments) -> Result<T, RequestError>,
-) -> Result<Option<T>, RequestError> {
-    raw.map(|raw| read(raw, at)).transpose()
-}
-
 /// Absent where it is reasoning.
 fn item<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Option<Message<'a>>, RequestError> {
     let item = Item::read(raw, at)?;
@@ -189,7 +182,7 @@ fn item<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Option<Message<'a>>, Req
 
 /// A string; empty where there is none.
 fn word<'a>(raw: Option<Raw<'a>>, at: fmt::Arguments) -> Result<Cow<'a, str>, RequestError> {
-    Ok(optional(raw, at, read::text)?.unwrap_or_default())
+    Ok(read::optional(raw, at, read::text)?.unwrap_or_default())
 }
 
 fn call<'a>(item: &Item<'a>, at: fmt::Arguments) -> Result<RequestedCall<'a>, RequestError> {
