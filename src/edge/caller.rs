@@ -150,8 +150,9 @@ pub async fn body(request: &Request, limit: u64) -> Result<Vec<u8>, RequestError
     };
     if stated.is_some_and(|bytes| (1..=limit).contains(&bytes)) {
         let whole = request.array_buffer().map_err(|_| missing())?;
-        let whole = JsFuture::from(whole).await.map_err(|_| missing())?;
-        return Ok(Uint8Array::new(&whole).to_vec());
+        return js::bytes(whole.unchecked_into())
+            .await
+            .map_err(|_| missing());
     }
     let stream = request.body().ok_or_else(missing)?;
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();

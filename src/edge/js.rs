@@ -4,7 +4,7 @@
 //! field by field, or have no such call (KV's bulk get).
 
 use js_sys::futures::JsFuture;
-use js_sys::{Array, Function, Object, Promise, Reflect};
+use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 /// JavaScript threw. What it threw is dropped: its text may hold anything, a secret among it.
@@ -59,6 +59,16 @@ pub fn construct(class: &str, arguments: &[JsValue]) -> Result<JsValue, Thrown> 
         .map_err(|_| Thrown)?;
     let arguments: Array = arguments.iter().collect();
     Ok(Reflect::construct(&class, &arguments)?)
+}
+
+/// The bytes of an `ArrayBuffer` that is promised.
+pub async fn bytes(promise: Promise) -> Result<Vec<u8>, Thrown> {
+    Ok(Uint8Array::new(&JsFuture::from(promise).await?).to_vec())
+}
+
+/// Whether a text can be a header's value as it is.
+pub fn is_header_value(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// A value as JavaScript has it, by way of JSON: one crossing, however many fields there are.

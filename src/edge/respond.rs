@@ -73,7 +73,7 @@ fn init(head: &ResponseHead) -> ResponseInit {
 }
 
 fn sendable(value: &str) -> Cow<'_, str> {
-    if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if js::is_header_value(value) {
         return Cow::Borrowed(value);
     }
     Cow::Owned(String::from(js_sys::encode_uri_component(value)))

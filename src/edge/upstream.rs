@@ -171,8 +171,7 @@ async fn send(
 }
 
 async fn whole(response: &Response) -> Result<Vec<u8>, Thrown> {
-    let bytes = JsFuture::from(response.array_buffer()?).await?;
-    Ok(Uint8Array::new(&bytes).to_vec())
+    js::bytes(response.array_buffer()?.unchecked_into()).await
 }
 
 /// The body twice: one to look at, one for the client.
@@ -240,8 +239,7 @@ fn address(call: &Call, env: &Env) -> Result<(String, Option<(String, String)>),
         }
     };
     // A secret with a line end cannot be a header's value; the runtime's error would repeat it.
-    let is_sendable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    is_sendable
+    js::is_header_value(&value)
         .then_some((url, Some((name, value))))
         .ok_or_else(missing)
 }
