@@ -297,7 +297,7 @@ impl Edge {
                     assert!(self.status.is_none(), "the client got two heads");
                     self.status = Some(head.status);
                 }
-                Output::Relay { attempt } => {
+                Output::Relay { attempt, .. } => {
                     assert!(self.status.is_some(), "a relay came before its head");
                     assert!(self.bytes.is_empty() && self.relayed.is_none(), "too late");
                     self.relayed = Some(attempt);

@@ -135,7 +135,7 @@ impl Driver {
                 Happened::Step(input, body) => {
                     match (attempt_of(&input), body) {
                         (Some(attempt), Some(body)) => {
-                            self.read_on(attempt, body, is_full(&input));
+                            self.read_on(attempt, body, &input);
                         }
                         (Some(attempt), None) => self.forget(attempt),
                         (None, _) => {}
@@ -183,7 +183,7 @@ impl Driver {
     }
 
     /// Reads the next piece: at once, or where the client has it already, in a while.
-    fn read_on(&mut self, attempt: usize, mut body: Body, is_more: bool) {
+    fn read_on(&mut self, attempt: usize, mut body: Body, last: &Input) {
         if self.connections.get(attempt).is_none_or(Option::is_none) {
             return;
         }
@@ -193,8 +193,8 @@ impl Driver {
             *place = Some(twin);
         }
         match &self.relay {
-            Some(relay) if self.is_relayed(attempt) && !is_more => {
-                let pause = relay.pause();
+            Some(relay) if self.is_relayed(attempt) && found(last) < TAP_BYTES => {
+                let pause = relay.pause(found(last));
                 self.steps.push(Box::pin(async move {
                     pause.await;
                     body.read(attempt).await
@@ -228,7 +228,10 @@ impl Driver {
                 }
                 Output::WakeAt(at) => self.wake_at = Some(at),
                 Output::Respond(begun) => head = Some(begun),
-                Output::Relay { attempt } => relayed = Some(attempt),
+                Output::Relay {
+                    attempt,
+                    look_within,
+                } => relayed = Some((attempt, look_within)),
                 Output::Emit(more) if bytes.is_empty() => bytes = more,
                 Output::Emit(more) => bytes.extend_from_slice(&more),
                 Output::Finish(finished) => record = Some(finished),
@@ -292,16 +295,21 @@ impl Driver {
     }
 
     /// Opens the client's body, for us or for a stream that goes there by itself, and sends its head.
-    fn begin_body(&mut self, head: &ResponseHead, relayed: Option<usize>, gone: &mut Gone) {
+    fn begin_body(
+        &mut self,
+        head: &ResponseHead,
+        relayed: Option<(usize, Millis)>,
+        gone: &mut Gone,
+    ) {
         let Ok(pipe) = js::construct("IdentityTransformStream", &[]) else {
             return;
         };
         let readable: ReadableStream = js::get(&pipe, "readable").unchecked_into();
         let writable: WritableStream = js::get(&pipe, "writable").unchecked_into();
-        let twin = relayed.and_then(|attempt| self.twins.get_mut(attempt)?.take());
+        let twin = relayed.and_then(|(attempt, _)| self.twins.get_mut(attempt)?.take());
         let response = respond::stream(head, &readable);
-        if let (Some(attempt), Some(twin)) = (relayed, twin) {
-            self.relay = Relay::start(attempt, &twin, writable);
+        if let (Some((attempt, look_within)), Some(twin)) = (relayed, twin) {
+            self.relay = Relay::start(attempt, look_within, &twin, writable);
         } else if let Ok(writer) = writable.get_writer() {
             gone.watch(&writer);
             self.client = Some(writer);
@@ -386,10 +394,12 @@ impl Driver {
     }
 }
 
-/// Whether a look at a stream was full, so that there may be more at once.
-fn is_full(input: &Input) -> bool {
-    let full = usize::try_from(TAP_BYTES).unwrap_or(usize::MAX);
-    matches!(input, Input::Chunk { bytes, .. } if bytes.len() >= full)
+/// How many bytes a look at a stream found. After a full one there may be more at once.
+fn found(input: &Input) -> u32 {
+    match input {
+        Input::Chunk { bytes, .. } => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        _ => 0,
+    }
 }
 
 fn attempt_of(input: &Input) -> Option<usize> {

@@ -23,6 +23,10 @@ const REASON_MAX: Millis = Millis(5_000);
 /// A stream that said why it finished is whole; usage and the end marker have this long to follow.
 const FINISH_GRACE: Millis = Millis(1_000);
 
+/// The part of the idle deadline by which a sign of life of a relayed stream may be heard late, and a silence therefore
+/// noticed late.
+const LOOKS_PER_IDLE: u64 = 8;
+
 /// What the wait ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
@@ -35,6 +39,11 @@ pub(super) enum Due {
 /// Whether these clocks need a stream.
 pub(super) fn need_stream(deadlines: &Deadlines) -> bool {
     deadlines.headers.is_some() || deadlines.first_token.is_some()
+}
+
+/// How soon a relayed stream must be looked at again.
+pub(super) fn look_within(deadlines: &Deadlines) -> Millis {
+    Millis(deadlines.idle.unwrap_or(IDLE_DEFAULT).0 / LOOKS_PER_IDLE)
 }
 
 /// When the attempt is due next, and for what.

@@ -29,7 +29,7 @@ use crate::config::Midstream;
 use crate::decide::{Candidate, Plan};
 use crate::health::{Health, Observation};
 use crate::journal::{Ending, Explanation, Record};
-use crate::units::UnixMillis;
+use crate::units::{Millis, UnixMillis};
 
 use again::Again;
 use attempt::{ANSWER_BYTES_MAX, Attempt, Ended, Failed, Passage};
@@ -106,8 +106,8 @@ pub enum Output {
     Respond(ResponseHead),
     /// Send the client this attempt's bytes, from the first one on, as they come. Its chunks are then told at leisure:
     /// the client has them already. Comes once, right after `Respond`; an `Emit` after it comes behind the last of
-    /// those bytes.
-    Relay { attempt: usize },
+    /// those bytes. A chunk that has come is to be told within `look_within`: until then its attempt seems silent.
+    Relay { attempt: usize, look_within: Millis },
     /// Send the client these bytes.
     Emit(Vec<u8>),
     /// End the client's body, and send the record. Comes once, last.
@@ -332,7 +332,10 @@ impl Exchange {
         };
         outputs.push(Output::Respond(head));
         if is_relayed {
-            outputs.push(Output::Relay { attempt });
+            outputs.push(Output::Relay {
+                attempt,
+                look_within: deadlines::look_within(&self.plan.settings.deadlines),
+            });
         }
         self.show(prelude, outputs);
     }

@@ -232,9 +232,12 @@ impl Stage {
                 ))
             }
             Output::Cancel { attempt } => Some(format!("cancel {attempt}")),
-            Output::Relay { attempt } => {
+            Output::Relay {
+                attempt,
+                look_within,
+            } => {
                 assert!(self.run.status.is_some(), "bytes came before their head");
-                Some(format!("relay {attempt}"))
+                Some(format!("relay {attempt}, looked at within {look_within}"))
             }
             // When it will be woken shows in what it does then.
             Output::WakeAt(at) => {
