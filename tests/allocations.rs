@@ -6,7 +6,7 @@
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route, TEXT_BYTES_MAX};
 use waypost::decide::{Plan, Seed, plan};
-use waypost::dialects::{Dialect, Quirks, Shape, encode_request, outline};
+use waypost::dialects::{ClientDialect, Quirks, Shape, encode_request, outline};
 use waypost::health::View;
 use waypost::units::Tokens;
 
@@ -56,10 +56,10 @@ fn bodies(bytes: usize) -> Vec<(&'static str, String)> {
 }
 
 /// The body as this dialect writes it.
-fn in_words_of(dialect: Dialect, body: &str) -> String {
+fn in_words_of(dialect: ClientDialect, body: &str) -> String {
     match dialect {
-        Dialect::OpenaiChat | Dialect::Anthropic => body.to_owned(),
-        Dialect::OpenaiResponses => body
+        ClientDialect::OpenaiChat | ClientDialect::Anthropic => body.to_owned(),
+        ClientDialect::OpenaiResponses => body
             .replace("\"messages\"", "\"input\"")
             .replace("\"type\":\"text\"", "\"type\":\"input_text\""),
     }
@@ -80,7 +80,7 @@ fn counted<T>(work: impl FnOnce() -> T) -> (T, u64, usize) {
     )
 }
 
-fn planned(dialect: Dialect, body: &[u8], route: &Route) -> Plan {
+fn planned(dialect: ClientDialect, body: &[u8], route: &Route) -> Plan {
     let outline = outline(dialect, body).unwrap_or_default();
     let mut caller = Caller {
         dialect: Some(dialect),
@@ -94,7 +94,7 @@ fn planned(dialect: Dialect, body: &[u8], route: &Route) -> Plan {
     plan(&traits, route, &[View::default(); 3], seed)
 }
 
-fn spliced(dialect: Dialect, body: &[u8]) -> Vec<u8> {
+fn spliced(dialect: ClientDialect, body: &[u8]) -> Vec<u8> {
     let shape = Shape {
         model: "another",
         is_streaming: true,
@@ -102,7 +102,7 @@ fn spliced(dialect: Dialect, body: &[u8]) -> Vec<u8> {
         prefill: None,
         quirks: Quirks::NONE,
     };
-    let sent = encode_request(dialect, dialect, body, &shape);
+    let sent = encode_request(dialect, dialect.into(), body, &shape);
     sent.map(|sent| sent.body).unwrap_or_default()
 }
 
@@ -117,7 +117,7 @@ fn prompt_is_not_copied_on_its_way_to_a_call() {
     let reading = route(r#"{"when": {"text": {"contains": "secret"}}, "avoid": "a"}"#);
     for bytes in SIZES {
         for (kind, body) in bodies(bytes) {
-            for dialect in Dialect::ALL {
+            for dialect in ClientDialect::ALL {
                 let what = format!("{kind} of {bytes} bytes in {}", dialect.name());
                 let body = in_words_of(dialect, &body);
                 check(&what, dialect, body.as_bytes(), &plain, &reading);
@@ -126,7 +126,7 @@ fn prompt_is_not_copied_on_its_way_to_a_call() {
     }
 }
 
-fn check(what: &str, dialect: Dialect, body: &[u8], plain: &Route, reading: &Route) {
+fn check(what: &str, dialect: ClientDialect, body: &[u8], plain: &Route, reading: &Route) {
     let profile = || dhat::Profiler::builder().testing().build();
     let profiler = profile();
     let (order, total, _) = counted(|| planned(dialect, body, plain).order);

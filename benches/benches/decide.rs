@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use waypost::dialects::Dialect;
+use waypost::dialects::ClientDialect;
 use waypost_bench::{World, body, outlined};
 
 fn decide(criterion: &mut Criterion) {
@@ -26,7 +26,7 @@ fn outline(criterion: &mut Criterion) {
         let body = body(bytes);
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function(BenchmarkId::from_parameter(bytes), |bencher| {
-            bencher.iter(|| black_box(outlined(Dialect::OpenaiChat, &body)));
+            bencher.iter(|| black_box(outlined(ClientDialect::OpenaiChat, &body)));
         });
     }
     group.finish();

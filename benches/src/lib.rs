@@ -12,7 +12,7 @@ mod work;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use replay::replay;
-use waypost::dialects::Dialect;
+use waypost::dialects::ClientDialect;
 pub use work::{World, body, outlined, prepared};
 
 /// One request at a time: there is one input and one output.
@@ -76,7 +76,7 @@ pub extern "C" fn decide(times: u32) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn outline(times: u32) -> u32 {
     let input = held(&INPUT);
-    let sizes = (0..times).map(|_| outlined(Dialect::OpenaiChat, &input));
+    let sizes = (0..times).map(|_| outlined(ClientDialect::OpenaiChat, &input));
     sizes.fold(0, u32::wrapping_add)
 }
 

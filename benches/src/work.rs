@@ -7,7 +7,7 @@ use waypost::chat::{AttemptFailure, Usage};
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Plan, plan};
-use waypost::dialects::{Dialect, Outline, Quirks, Shape, encode_request, outline};
+use waypost::dialects::{ClientDialect, Dialect, Outline, Quirks, Shape, encode_request, outline};
 use waypost::health::{Expected, Health, Observation, View};
 use waypost::units::{Millis, Tokens, UnixMillis};
 
@@ -123,7 +123,7 @@ fn entry(targets: usize) -> String {
 
 fn traits(outline: &Outline) -> Traits {
     let caller = Caller {
-        dialect: Some(Dialect::OpenaiChat),
+        dialect: Some(ClientDialect::OpenaiChat),
         key: "bench".to_owned(),
         session: Some("a session".to_owned()),
         tags: Some("gold,topic=code,difficulty=0.7".to_owned()),
@@ -145,7 +145,10 @@ pub fn body(bytes: usize) -> Vec<u8> {
     let content = content.get(..length).unwrap_or_default();
     let mut text = String::from(r#"{"model":"bench","stream":true,"max_tokens":500,"messages":["#);
     for place in 0..messages {
-        let (comma, role) = (if place == 0 { "" } else { "," }, ["user", "assistant"][place % 2]);
+        let (comma, role) = (
+            if place == 0 { "" } else { "," },
+            ["user", "assistant"][place % 2],
+        );
         let _ = write!(text, r#"{comma}{{"role":"{role}","content":"{content}"}}"#);
     }
     text.push_str("]}");
@@ -154,7 +157,7 @@ pub fn body(bytes: usize) -> Vec<u8> {
 
 /// Outlines a body, and gives a number that depends on it.
 #[must_use]
-pub fn outlined(dialect: Dialect, body: &[u8]) -> u32 {
+pub fn outlined(dialect: ClientDialect, body: &[u8]) -> u32 {
     let found = outline(dialect, black_box(body));
     black_box(found).map_or(0, |outline| outline.message_count)
 }
@@ -162,7 +165,7 @@ pub fn outlined(dialect: Dialect, body: &[u8]) -> u32 {
 /// What is done with a body before the first byte goes to a provider of the same dialect.
 #[must_use]
 pub fn prepared(world: &World, body: &[u8]) -> Option<Vec<u8>> {
-    let outline = outline(Dialect::OpenaiChat, body).ok()?;
+    let outline = outline(ClientDialect::OpenaiChat, body).ok()?;
     let plan = plan(&traits(&outline), &world.route, &world.views, 7);
     let chosen = plan
         .order
@@ -175,6 +178,6 @@ pub fn prepared(world: &World, body: &[u8]) -> Option<Vec<u8>> {
         prefill: None,
         quirks: Quirks::NONE,
     };
-    let sent = encode_request(Dialect::OpenaiChat, Dialect::OpenaiChat, body, &shape);
+    let sent = encode_request(ClientDialect::OpenaiChat, Dialect::OpenaiChat, body, &shape);
     sent.ok().map(|sent| sent.body)
 }

@@ -11,7 +11,7 @@ use waypost::chat::Event;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
-use waypost::dialects::{Dialect, outline, parse_answer};
+use waypost::dialects::{ClientDialect, outline, parse_answer};
 use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, Routing};
 use waypost::health::{Health, Observation};
 use waypost::journal::{ConfigRevisions, Ending, Record};
@@ -218,9 +218,9 @@ impl Edge {
 
     fn bytes_of(&self, attempt: usize, saying: &Saying) -> Vec<u8> {
         let dialect = match self.calls.get(&attempt).map(String::as_str) {
-            Some("a" | "b") => Dialect::Anthropic,
-            Some("p") => Dialect::OpenaiResponses,
-            _ => Dialect::OpenaiChat,
+            Some("a" | "b") => ClientDialect::Anthropic,
+            Some("p") => ClientDialect::OpenaiResponses,
+            _ => ClientDialect::OpenaiChat,
         };
         let halves = |number: usize, place: usize| {
             let mut before = piece(dialect, number);
@@ -356,7 +356,7 @@ impl Edge {
         check_record(&record, &self.calls);
         let is_stream = program.is_streaming && self.status == Some(200);
         let answer = if is_stream {
-            Answer::Stream(read(program.client, &self.bytes))
+            Answer::Stream(read(program.client.into(), &self.bytes))
         } else {
             Answer::Whole(self.bytes)
         };
@@ -396,7 +396,7 @@ fn check_record(record: &Record, calls: &BTreeMap<usize, String>) {
     assert_eq!(&again, record);
 }
 
-fn check_told(told: &Told, client: Dialect, program: &str) {
+fn check_told(told: &Told, client: ClientDialect, program: &str) {
     let outcome = &told.record.outcome;
     if outcome.code == Ending::ClientGone {
         assert!(outcome.status == 499 && told.status.is_none_or(|status| status == 200));
@@ -423,7 +423,7 @@ fn check_told(told: &Told, client: Dialect, program: &str) {
         }
         (Answer::Whole(body), Ending::Completed) => {
             assert_eq!(told.status, Some(200));
-            let answer = parse_answer(client, body);
+            let answer = parse_answer(client.into(), body);
             assert!(answer.is_ok(), "{answer:?} of {program}");
         }
         (Answer::Whole(body), Ending::Failed) => {

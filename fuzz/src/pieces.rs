@@ -1,28 +1,30 @@
 //! What providers say, piece by piece: the streams and whole answers that programs are made of.
 
-use waypost::dialects::Dialect;
+use waypost::dialects::ClientDialect;
 
 /// How many pieces each dialect has. A number beyond them starts again.
 const COUNT: usize = 32;
 
 /// The piece of this number in this dialect. The same number means the same in all.
-pub fn piece(dialect: Dialect, number: usize) -> Vec<u8> {
+pub fn piece(dialect: ClientDialect, number: usize) -> Vec<u8> {
     let number = number % COUNT;
     match dialect {
-        Dialect::OpenaiChat => openai(number),
-        Dialect::Anthropic => anthropic(number),
-        Dialect::OpenaiResponses => responses(number),
+        ClientDialect::OpenaiChat => openai(number),
+        ClientDialect::Anthropic => anthropic(number),
+        ClientDialect::OpenaiResponses => responses(number),
     }
     .into_bytes()
 }
 
 /// An event that says this text.
-pub fn text(dialect: Dialect, text: &str) -> Vec<u8> {
+pub fn text(dialect: ClientDialect, text: &str) -> Vec<u8> {
     let text = serde_json::to_string(text).expect("a string is JSON");
     match dialect {
-        Dialect::OpenaiChat => chunk(&format!("{{\"content\":{text}}}"), "null"),
-        Dialect::Anthropic => delta(0, &format!("{{\"type\":\"text_delta\",\"text\":{text}}}")),
-        Dialect::OpenaiResponses => said(&text),
+        ClientDialect::OpenaiChat => chunk(&format!("{{\"content\":{text}}}"), "null"),
+        ClientDialect::Anthropic => {
+            delta(0, &format!("{{\"type\":\"text_delta\",\"text\":{text}}}"))
+        }
+        ClientDialect::OpenaiResponses => said(&text),
     }
     .into_bytes()
 }

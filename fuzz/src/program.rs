@@ -5,7 +5,7 @@
 //! of real pieces by its number, so that a step means the same whichever target the attempt went to.
 
 use waypost::chat::AttemptFailure;
-use waypost::dialects::Dialect;
+use waypost::dialects::ClientDialect;
 use waypost::exchange::ProviderHead;
 
 /// The providers `o` and `p` speak OpenAI's dialect, `a` and `b` Anthropic's.
@@ -25,7 +25,7 @@ const HUGE_MAX: usize = 2;
 )]
 #[derive(Debug)]
 pub struct Program {
-    pub client: Dialect,
+    pub client: ClientDialect,
     pub is_streaming: bool,
     /// The client's own, and those of its further names.
     pub routes: Vec<String>,
@@ -85,9 +85,9 @@ impl Program {
         let mut bytes = Bytes(bytes);
         let [who, what, clocks, hedge, targets, terms] = [(); 6].map(|()| bytes.next());
         let client = if what >> 4 & 3 == 3 {
-            Dialect::OpenaiResponses
+            ClientDialect::OpenaiResponses
         } else {
-            Dialect::ALL[usize::from(who & 1)]
+            ClientDialect::ALL[usize::from(who & 1)]
         };
         let is_streaming = who & 2 != 0;
         let count = usize::from(what & 3).min(2) + 2;
@@ -204,37 +204,37 @@ fn route(count: usize, targets: u8, terms: u8, settings: &str) -> String {
     format!("{{\"targets\":[{}],{settings}}}", targets.join(","))
 }
 
-fn request(client: Dialect, is_streaming: bool, kind: u8, wants_usage: bool) -> String {
+fn request(client: ClientDialect, is_streaming: bool, kind: u8, wants_usage: bool) -> String {
     let mut fields = vec!["\"model\":\"r\"".to_owned()];
     if is_streaming {
         fields.push("\"stream\":true".to_owned());
     }
     match client {
-        Dialect::Anthropic => fields.push("\"max_tokens\":100".to_owned()),
-        Dialect::OpenaiChat if is_streaming && wants_usage => {
+        ClientDialect::Anthropic => fields.push("\"max_tokens\":100".to_owned()),
+        ClientDialect::OpenaiChat if is_streaming && wants_usage => {
             fields.push("\"stream_options\":{\"include_usage\":true}".to_owned());
         }
-        Dialect::OpenaiChat | Dialect::OpenaiResponses => {}
+        ClientDialect::OpenaiChat | ClientDialect::OpenaiResponses => {}
     }
     let mut messages = "{\"role\":\"user\",\"content\":\"Hello there\"}".to_owned();
     match (kind, client) {
-        (1, Dialect::OpenaiChat) => fields.push(
+        (1, ClientDialect::OpenaiChat) => fields.push(
             "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}}]".to_owned(),
         ),
-        (1, Dialect::Anthropic) => fields.push(
+        (1, ClientDialect::Anthropic) => fields.push(
             "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}]".to_owned(),
         ),
-        (1, Dialect::OpenaiResponses) => fields.push(
+        (1, ClientDialect::OpenaiResponses) => fields.push(
             "\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}]".to_owned(),
         ),
         // The other dialects have no words for these.
-        (2, Dialect::OpenaiChat) => fields.push("\"n\":2".to_owned()),
-        (2, Dialect::Anthropic) => fields.push("\"top_k\":5".to_owned()),
-        (2, Dialect::OpenaiResponses) => fields.push("\"store\":true".to_owned()),
+        (2, ClientDialect::OpenaiChat) => fields.push("\"n\":2".to_owned()),
+        (2, ClientDialect::Anthropic) => fields.push("\"top_k\":5".to_owned()),
+        (2, ClientDialect::OpenaiResponses) => fields.push("\"store\":true".to_owned()),
         (3, _) => messages.push_str(",{\"role\":\"assistant\",\"content\":\"So\"}"),
         _ => {}
     }
-    let conversation = if client == Dialect::OpenaiResponses {
+    let conversation = if client == ClientDialect::OpenaiResponses {
         "input"
     } else {
         "messages"

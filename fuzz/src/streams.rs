@@ -6,7 +6,8 @@
 use serde_json::Value;
 use waypost::chat::{Answer, Collector, Event, FinishReason, Usage};
 use waypost::dialects::{
-    ClientError, Dialect, StreamDecoder, StreamEncoder, StreamFault, encode_error_event,
+    ClientDialect, ClientError, Dialect, StreamDecoder, StreamEncoder, StreamFault,
+    encode_error_event,
 };
 use waypost::sse;
 use waypost::units::{Tokens, UnixMillis};
@@ -48,17 +49,17 @@ pub fn streams(bytes: &[u8]) {
     };
     // The third dialect came later, and must not change what older inputs mean.
     let dialect = |bit: u8, third: u8| match first >> third & 1 {
-        0 => Dialect::ALL[usize::from(first >> bit & 1)],
-        _ => Dialect::OpenaiResponses,
+        0 => ClientDialect::ALL[usize::from(first >> bit & 1)],
+        _ => ClientDialect::OpenaiResponses,
     };
     let (provider, client) = (dialect(0, 6), dialect(1, 7));
     let wants_usage = first & 4 == 0;
-    let said = read(provider, stream);
+    let said = read(provider.into(), stream);
     check_order(&said.events);
 
     let written = write(client, wants_usage, &said.events);
     check_json(client, &written);
-    let heard = read(client, &written);
+    let heard = read(client.into(), &written);
     assert_eq!(
         (heard.garbled, heard.pending),
         (0, 0),
@@ -141,7 +142,7 @@ fn check_order(events: &[Event]) {
     }
 }
 
-fn write(client: Dialect, wants_usage: bool, events: &[Event]) -> Vec<u8> {
+fn write(client: ClientDialect, wants_usage: bool, events: &[Event]) -> Vec<u8> {
     let mut encoder = StreamEncoder::new(client, UnixMillis(1_000), wants_usage);
     let mut written = Vec::new();
     for event in events {
@@ -155,20 +156,20 @@ fn write(client: Dialect, wants_usage: bool, events: &[Event]) -> Vec<u8> {
 }
 
 /// All data is JSON but the end marker of chat completions, and the others' events are named by their type.
-fn check_json(client: Dialect, written: &[u8]) {
+fn check_json(client: ClientDialect, written: &[u8]) {
     let mut events = Vec::new();
     assert!(sse::Decoder::new().push(written, &mut events).is_ok());
     for (place, event) in events.iter().enumerate() {
         let is_last = place + 1 == events.len();
-        if client == Dialect::OpenaiChat && event.data == "[DONE]" {
+        if client == ClientDialect::OpenaiChat && event.data == "[DONE]" {
             assert!(is_last, "written after the end");
             continue;
         }
         let tree: Value = serde_json::from_str(&event.data).expect("JSON");
         match client {
-            Dialect::OpenaiChat => assert_eq!(tree["object"], "chat.completion.chunk"),
-            Dialect::Anthropic => assert_eq!(tree["type"], event.name.as_str()),
-            Dialect::OpenaiResponses => {
+            ClientDialect::OpenaiChat => assert_eq!(tree["object"], "chat.completion.chunk"),
+            ClientDialect::Anthropic => assert_eq!(tree["type"], event.name.as_str()),
+            ClientDialect::OpenaiResponses => {
                 assert_eq!(tree["type"], event.name.as_str());
                 assert_eq!(tree["sequence_number"], place, "events are counted");
             }
@@ -182,7 +183,7 @@ fn check_json(client: Dialect, written: &[u8]) {
 }
 
 /// An answer that ended is the same answer, but for what the client's dialect cannot say.
-fn check_same(client: Dialect, wants_usage: bool, said: &Answer, heard: &Answer) {
+fn check_same(client: ClientDialect, wants_usage: bool, said: &Answer, heard: &Answer) {
     assert_eq!((&said.id, &said.model), (&heard.id, &heard.model));
     let has_nameless = said.calls.iter().any(|call| call.name.is_empty());
     if !has_nameless {
@@ -201,7 +202,7 @@ fn check_same(client: Dialect, wants_usage: bool, said: &Answer, heard: &Answer)
     }
     let is_sane = |usage: &Usage| usage.prompt.0.max(usage.answer.0) <= TOKENS_SANE_MAX;
     if let Some(usage) = said.usage.filter(is_sane)
-        && (wants_usage || client != Dialect::OpenaiChat)
+        && (wants_usage || client != ClientDialect::OpenaiChat)
     {
         let figures = |usage: Usage| (usage.prompt, usage.answer, usage.cached);
         let told = heard.usage.map(figures);
@@ -214,7 +215,7 @@ fn check_same(client: Dialect, wants_usage: bool, said: &Answer, heard: &Answer)
     }
 }
 
-fn check_finish(client: Dialect, said: &Answer, heard: &Answer) {
+fn check_finish(client: ClientDialect, said: &Answer, heard: &Answer) {
     let has_calls = !said.calls.is_empty();
     match said.finish {
         // Where calls were made, every dialect calls that the reason.
@@ -224,7 +225,7 @@ fn check_finish(client: Dialect, said: &Answer, heard: &Answer) {
         )),
         None => assert_eq!(heard.finish, Some(FinishReason::Stop)),
         // The Responses API has no word for calls but the calls.
-        Some(FinishReason::ToolCalls) if !has_calls && client == Dialect::OpenaiResponses => {
+        Some(FinishReason::ToolCalls) if !has_calls && client == ClientDialect::OpenaiResponses => {
             assert_eq!(heard.finish, Some(FinishReason::Stop));
         }
         reason => assert_eq!(heard.finish, reason),
@@ -232,7 +233,7 @@ fn check_finish(client: Dialect, said: &Answer, heard: &Answer) {
 }
 
 /// An error event after what was written makes it a failure to its reader, and no end.
-fn check_broken(client: Dialect, mut written: Vec<u8>) {
+fn check_broken(client: ClientDialect, mut written: Vec<u8>) {
     let error = ClientError {
         status: 502,
         code: "cut_off".to_owned(),
@@ -241,6 +242,6 @@ fn check_broken(client: Dialect, mut written: Vec<u8>) {
         retry_after: None,
     };
     written.extend(encode_error_event(client, &error));
-    let heard = read(client, &written);
+    let heard = read(client.into(), &written);
     assert!(heard.has_failed && !heard.has_ended());
 }

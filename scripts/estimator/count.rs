@@ -8,7 +8,7 @@
 use std::io::BufRead as _;
 use std::time::Instant;
 
-use waypost::dialects::{CLASSES, CONTEXTS, Dialect, TextSize, features, outline};
+use waypost::dialects::{CLASSES, CONTEXTS, ClientDialect, TextSize, features, outline};
 
 fn main() -> std::io::Result<()> {
     let argument = std::env::args().nth(1);
@@ -52,7 +52,7 @@ fn speed(texts: &[String], out: &mut impl std::io::Write) -> std::io::Result<()>
     });
     let escapes = best(|| text.bytes().filter(|byte| *byte == b'\\').count() as u64);
     let whole = best(|| {
-        outline(Dialect::OpenaiChat, body.as_bytes()).map_or(0, |told| told.prompt_tokens().0)
+        outline(ClientDialect::OpenaiChat, body.as_bytes()).map_or(0, |told| told.prompt_tokens().0)
     });
     writeln!(
         out,

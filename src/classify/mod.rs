@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Constraints, Fact, Subject};
-use crate::dialects::{Dialect, Outline};
+use crate::dialects::{ClientDialect, Outline};
 use crate::units::{Tokens, UnixMillis};
 
 pub use asked::{LIMITS_HEADER, shortened};
@@ -26,7 +26,7 @@ const TAG_BYTES_MAX: usize = 128;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Caller {
     /// The wire format of the request.
-    pub dialect: Option<Dialect>,
+    pub dialect: Option<ClientDialect>,
     /// The name of the virtual key, never the key.
     pub key: String,
     pub team: Option<String>,
@@ -61,7 +61,7 @@ pub struct Caller {
 pub struct Traits {
     /// The client's wire format.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dialect: Option<Dialect>,
+    pub dialect: Option<ClientDialect>,
     pub model: String,
     pub key: String,
     #[serde(skip_serializing_if = "Option::is_none")]

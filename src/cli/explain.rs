@@ -23,7 +23,7 @@ use crate::chat::RequestError;
 use crate::classify::{Caller, LIMITS_HEADER, Traits, shortened};
 use crate::config::Route;
 use crate::decide::{Candidate, Seed, redirect};
-use crate::dialects::{Asked, Dialect, Outline, outline};
+use crate::dialects::{Asked, ClientDialect, Outline, outline};
 use crate::exchange::{Order, REDIRECTS_MAX, Routing};
 use crate::health::Health;
 use crate::journal::{ConfigRevisions, Decision, Explanation, Record, VERSION};
@@ -204,8 +204,8 @@ fn decide_again(explanation: &Explanation<Candidate>, route: &Route) -> Decision
 
 fn tell_request(arguments: &Arguments, body: &[u8], folder: &Folder) -> Result<Told, Refusal> {
     let dialect = match arguments.header("anthropic-version") {
-        Some(_) => Dialect::Anthropic,
-        None => Dialect::OpenaiChat,
+        Some(_) => ClientDialect::Anthropic,
+        None => ClientDialect::OpenaiChat,
     };
     let outline = outline(dialect, body)
         .map_err(|error: RequestError| arguments.problem(error.to_string()))?;
@@ -274,7 +274,7 @@ impl Request<'_> {
 }
 
 impl Arguments {
-    fn caller(&self, dialect: Dialect) -> Caller {
+    fn caller(&self, dialect: ClientDialect) -> Caller {
         Caller {
             dialect: Some(dialect),
             key: self.key.clone(),

@@ -11,6 +11,7 @@ use crate::classify::Traits;
 use crate::config::{
     Constraints, Deadlines, Limits, Prefer, Require, Route, Rule, Sort, Subject, Target,
 };
+use crate::dialects::Dialect;
 use crate::health::View;
 use crate::providers::Ability;
 
@@ -190,7 +191,7 @@ fn lack(target: &Target, traits: &Traits, view: &View) -> Option<Exclusion> {
     }
     let field = traits.unportable.as_ref()?;
     let field = field.clone();
-    let is_foreign = traits.dialect != Some(target.provider.dialect);
+    let is_foreign = traits.dialect.map(Dialect::from) != Some(target.provider.dialect);
     is_foreign.then_some(Exclusion::CannotCarry { field })
 }
 

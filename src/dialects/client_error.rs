@@ -3,7 +3,7 @@
 //! The SDKs choose the exception by the HTTP status, and raise inside a stream only on the dialect's own error
 //! event, so that event is typed as the provider would type it. The `code` is ours.
 
-use super::{Dialect, anthropic, openai_chat, openai_responses};
+use super::{ClientDialect, anthropic, openai_chat, openai_responses};
 use crate::chat::RequestError;
 use crate::units::Millis;
 
@@ -33,22 +33,26 @@ impl From<&RequestError> for ClientError {
 
 /// The body of an answer with `error.status`.
 #[must_use]
-pub fn encode_error(client: Dialect, error: &ClientError) -> Vec<u8> {
+pub fn encode_error(client: ClientDialect, error: &ClientError) -> Vec<u8> {
     match client {
         // OpenAI answers both of its APIs' callers alike.
-        Dialect::OpenaiChat | Dialect::OpenaiResponses => openai_chat::encode_error(error),
-        Dialect::Anthropic => anthropic::encode_error(error),
+        ClientDialect::OpenaiChat | ClientDialect::OpenaiResponses => {
+            openai_chat::encode_error(error)
+        }
+        ClientDialect::Anthropic => anthropic::encode_error(error),
     }
 }
 
 /// The last event of a stream that failed after it had begun.
 #[must_use]
-pub fn encode_error_event(client: Dialect, error: &ClientError) -> Vec<u8> {
+pub fn encode_error_event(client: ClientDialect, error: &ClientError) -> Vec<u8> {
     let mut out = Vec::new();
     let (name, data) = match client {
-        Dialect::OpenaiChat => (None, encode_error(client, error)),
-        Dialect::Anthropic => (Some("error"), encode_error(client, error)),
-        Dialect::OpenaiResponses => (Some("error"), openai_responses::encode_error_event(error)),
+        ClientDialect::OpenaiChat => (None, encode_error(client, error)),
+        ClientDialect::Anthropic => (Some("error"), encode_error(client, error)),
+        ClientDialect::OpenaiResponses => {
+            (Some("error"), openai_responses::encode_error_event(error))
+        }
     };
     crate::sse::write_event(&mut out, name, &data);
     out

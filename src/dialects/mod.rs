@@ -1,7 +1,7 @@
 //! Wire formats: what clients and providers write, translated to and from `chat`.
 //!
-//! A client speaks one dialect and a provider speaks one. Where they are the same, the request is spliced
-//! (`splice.rs`) and the answer is the provider's own bytes. Where they differ, everything goes through
+//! A client speaks one dialect ([`ClientDialect`]) and a provider speaks one ([`Dialect`]). Where they are the same, the
+//! request is spliced (`splice.rs`) and the answer is the provider's own bytes. Where they differ, everything goes through
 //! `chat`, so that N formats need N translators. A translation is exact or it is refused: what cannot be
 //! carried without changing the meaning is named by [`Outline::has_unportable`] before a target is chosen.
 //! What is dropped because it does not change the meaning is listed in the header of the dialect's
@@ -28,6 +28,7 @@ mod splice;
 mod stream;
 mod user_text;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -82,11 +83,45 @@ impl Dialect {
     }
 }
 
+/// A wire format that clients speak with us. Providers speak each of these too, and others beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientDialect {
+    OpenaiChat,
+    Anthropic,
+    OpenaiResponses,
+}
+
+impl ClientDialect {
+    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::Anthropic, Self::OpenaiResponses];
+
+    /// Its name in records: the one that it has where a provider speaks it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Dialect::from(self).name()
+    }
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+}
+
+impl From<ClientDialect> for Dialect {
+    fn from(client: ClientDialect) -> Self {
+        match client {
+            ClientDialect::OpenaiChat => Self::OpenaiChat,
+            ClientDialect::Anthropic => Self::Anthropic,
+            ClientDialect::OpenaiResponses => Self::OpenaiResponses,
+        }
+    }
+}
+
 /// What a provider is to be sent, but for its host and key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     /// To be appended to the provider's base URL.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     pub headers: Vec<(&'static str, &'static str)>,
     pub body: Vec<u8>,
 }
@@ -126,11 +161,11 @@ impl Prefill<'_> {
 ///
 /// # Errors
 /// The caller's mistake, with the path of the field.
-pub fn outline(client: Dialect, body: &[u8]) -> Result<Outline, RequestError> {
+pub fn outline(client: ClientDialect, body: &[u8]) -> Result<Outline, RequestError> {
     match client {
-        Dialect::OpenaiChat => openai_chat::outline(body),
-        Dialect::Anthropic => anthropic::outline(body),
-        Dialect::OpenaiResponses => openai_responses::outline(body),
+        ClientDialect::OpenaiChat => openai_chat::outline(body),
+        ClientDialect::Anthropic => anthropic::outline(body),
+        ClientDialect::OpenaiResponses => openai_responses::outline(body),
     }
 }
 
@@ -139,12 +174,12 @@ pub fn outline(client: Dialect, body: &[u8]) -> Result<Outline, RequestError> {
 /// # Errors
 /// The caller's mistake, or a field that the provider's dialect cannot carry.
 pub fn encode_request(
-    client: Dialect,
+    client: ClientDialect,
     provider: Dialect,
     body: &[u8],
     shape: &Shape,
 ) -> Result<Outgoing, RequestError> {
-    if client == provider {
+    if provider == client.into() {
         return Ok(outgoing(provider, splice::splice(client, body, shape)?));
     }
     translate(client, provider, body, shape)
@@ -153,7 +188,7 @@ pub fn encode_request(
 /// Apart from the spliced requests, because workerd compiles a function when it is first called.
 #[inline(never)]
 fn translate(
-    client: Dialect,
+    client: ClientDialect,
     provider: Dialect,
     body: &[u8],
     shape: &Shape,
@@ -191,11 +226,11 @@ fn written(wire: &impl serde::Serialize) -> Result<Vec<u8>, RequestError> {
 ///
 /// # Errors
 /// The caller's mistake, with the path of the field.
-pub fn parse_request(client: Dialect, body: &[u8]) -> Result<Request<'_>, RequestError> {
+pub fn parse_request(client: ClientDialect, body: &[u8]) -> Result<Request<'_>, RequestError> {
     match client {
-        Dialect::OpenaiChat => openai_chat::parse_request(body),
-        Dialect::Anthropic => anthropic::parse_request(body),
-        Dialect::OpenaiResponses => openai_responses::parse_request(body),
+        ClientDialect::OpenaiChat => openai_chat::parse_request(body),
+        ClientDialect::Anthropic => anthropic::parse_request(body),
+        ClientDialect::OpenaiResponses => openai_responses::parse_request(body),
     }
 }
 
@@ -251,7 +286,7 @@ fn outgoing(provider: Dialect, body: Vec<u8>) -> Outgoing {
         ),
     };
     Outgoing {
-        path,
+        path: path.into(),
         headers,
         body,
     }
@@ -294,10 +329,10 @@ pub fn parse_error(
 
 /// Writes a whole answer. `created` is when the exchange began.
 #[must_use]
-pub fn encode_answer(client: Dialect, answer: &Answer, created: UnixMillis) -> Vec<u8> {
+pub fn encode_answer(client: ClientDialect, answer: &Answer, created: UnixMillis) -> Vec<u8> {
     match client {
-        Dialect::OpenaiChat => openai_chat::encode_answer(answer, created),
-        Dialect::Anthropic => anthropic::encode_answer(answer),
-        Dialect::OpenaiResponses => openai_responses::encode_answer(answer, created),
+        ClientDialect::OpenaiChat => openai_chat::encode_answer(answer, created),
+        ClientDialect::Anthropic => anthropic::encode_answer(answer),
+        ClientDialect::OpenaiResponses => openai_responses::encode_answer(answer, created),
     }
 }

@@ -437,14 +437,14 @@ impl<'a> Visitor<'a> for Messages<'_, 'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Dialect, outline};
+    use super::super::{ClientDialect, outline};
     use crate::chat::RequestError;
 
     fn both(fields: &str) -> Vec<Result<super::Outline, RequestError>> {
         let body = format!(
             r#"{{{fields},"max_tokens":1,"input":"hi","messages":[{{"role":"user","content":"hi"}}]}}"#
         );
-        let outlined = Dialect::ALL.map(|dialect| outline(dialect, body.as_bytes()));
+        let outlined = ClientDialect::ALL.map(|dialect| outline(dialect, body.as_bytes()));
         outlined.into()
     }
 
@@ -517,7 +517,7 @@ mod tests {
                 "}]}]}",
             ),
         ] {
-            for dialect in Dialect::ALL {
+            for dialect in ClientDialect::ALL {
                 assert!(outline(dialect, format!("{before}{deep}{after}").as_bytes()).is_ok());
                 assert!(outline(dialect, format!("{before}{deep}").as_bytes()).is_err());
             }

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::Dialect;
+use super::{ClientDialect, Dialect};
 use crate::units::Tokens;
 
 /// Ends of messages that are kept, the last ones. An agent adds some ten messages between two of its calls.
@@ -120,7 +120,7 @@ impl Trail {
     }
 
     /// The whole prompt has `total` millitokens.
-    pub fn finish(self, dialect: Dialect, total: u64) -> Prefix {
+    pub fn finish(self, dialect: ClientDialect, total: u64) -> Prefix {
         let tokens = |millitokens: u64| Tokens(millitokens.div_ceil(1_000));
         if tokens(total) < CACHED_TOKENS_MIN {
             return Prefix::default();
@@ -166,10 +166,10 @@ mod tests {
 
     #[test]
     fn boundaries_hash_what_stands_before_them() {
-        let one = trail(["a", "b"]).finish(Dialect::OpenaiChat, 2_000_000);
+        let one = trail(["a", "b"]).finish(ClientDialect::OpenaiChat, 2_000_000);
         let tokens: Vec<u64> = one.boundaries().map(|boundary| boundary.tokens.0).collect();
         assert_eq!(tokens, [2_000, 1_750, 1_500]);
-        let other = trail(["a", "c"]).finish(Dialect::OpenaiChat, 2_000_000);
+        let other = trail(["a", "c"]).finish(ClientDialect::OpenaiChat, 2_000_000);
         let same: Vec<bool> = one
             .boundaries()
             .zip(other.boundaries())
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn pieces_are_not_their_concatenation() {
-        let hash = |messages| trail(messages).finish(Dialect::OpenaiChat, 2_000_000);
+        let hash = |messages| trail(messages).finish(ClientDialect::OpenaiChat, 2_000_000);
         assert_ne!(
             hash(["ab", "c"]).turns.back(),
             hash(["a", "bc"]).turns.back()
@@ -190,7 +190,10 @@ mod tests {
     #[test]
     fn each_dialect_makes_another_prompt_of_it() {
         let prefix = |dialect| trail(["a", "b"]).finish(dialect, 2_000_000);
-        let (one, other) = (prefix(Dialect::OpenaiChat), prefix(Dialect::Anthropic));
+        let (one, other) = (
+            prefix(ClientDialect::OpenaiChat),
+            prefix(ClientDialect::Anthropic),
+        );
         assert!(
             one.boundaries()
                 .zip(other.boundaries())
@@ -200,14 +203,14 @@ mod tests {
 
     #[test]
     fn what_is_too_short_to_be_cached_is_no_boundary() {
-        let prefix = trail(["a", "b"]).finish(Dialect::OpenaiChat, 1_274_000);
+        let prefix = trail(["a", "b"]).finish(ClientDialect::OpenaiChat, 1_274_000);
         assert_eq!(
             prefix.boundaries().count(),
             2,
             "1,024 and 1,274 tokens, not 774"
         );
         assert_eq!(
-            trail(["a", "b"]).finish(Dialect::OpenaiChat, 1_023_000),
+            trail(["a", "b"]).finish(ClientDialect::OpenaiChat, 1_023_000),
             Prefix::default()
         );
     }

@@ -17,7 +17,7 @@ use serde::de::{Deserialize, Deserializer as _, MapAccess, Visitor};
 
 use super::outline::too_many_fields;
 use super::read::{self, FIELDS_MAX, Kind, Raw, Text};
-use super::{Dialect, Prefill, Quirk, Quirks, Shape};
+use super::{ClientDialect, Prefill, Quirk, Quirks, Shape};
 use crate::chat::RequestError;
 use crate::units::Tokens;
 
@@ -43,15 +43,15 @@ struct Edit {
 
 /// The body to send.
 pub(super) fn splice(
-    dialect: Dialect,
+    dialect: ClientDialect,
     body: &[u8],
     shape: &Shape,
 ) -> Result<Vec<u8>, RequestError> {
     let text = read::utf8(body)?;
     let fields = fields(text, 0, "body")?;
     let quirks = match dialect {
-        Dialect::OpenaiChat => shape.quirks,
-        Dialect::Anthropic | Dialect::OpenaiResponses => Quirks::NONE,
+        ClientDialect::OpenaiChat => shape.quirks,
+        ClientDialect::Anthropic | ClientDialect::OpenaiResponses => Quirks::NONE,
     };
     let mut edits = Vec::new();
     let mut inserts = String::new();
@@ -74,7 +74,7 @@ pub(super) fn splice(
     if quirks.has(Quirk::NoDeveloperRole) {
         rename_developers(text, &fields, &mut edits)?;
     }
-    if dialect == Dialect::OpenaiChat && !quirks.has(Quirk::NoStreamUsage) {
+    if dialect == ClientDialect::OpenaiChat && !quirks.has(Quirk::NoStreamUsage) {
         edit_stream_options(&fields, shape, &mut edits, &mut inserts)?;
     }
     let is_followed = removed.contains(&false);
@@ -129,7 +129,7 @@ fn is_streaming(fields: &[Field]) -> bool {
 
 /// Puts the beginning of the answer behind the last message, and takes its length off the limit of the rest.
 fn begin_answer(
-    dialect: Dialect,
+    dialect: ClientDialect,
     fields: &[Field],
     removed: &[bool],
     prefill: &Prefill,
@@ -139,11 +139,11 @@ fn begin_answer(
     for (field, _) in kept {
         let end = field.value_span.end.saturating_sub(1);
         match &*field.key {
-            "messages" if dialect != Dialect::OpenaiResponses => edits.push(Edit {
+            "messages" if dialect != ClientDialect::OpenaiResponses => edits.push(Edit {
                 span: end..end,
                 with: format!(",{}", begun(prefill)),
             }),
-            "input" if dialect == Dialect::OpenaiResponses => {
+            "input" if dialect == ClientDialect::OpenaiResponses => {
                 edits.extend(begin_after_input(field, prefill));
             }
             "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
@@ -284,12 +284,13 @@ fn edit_stream_options(
 /// Which fields must not reach the provider. OpenAI refuses `stream_options` where nothing is streamed.
 fn removed(
     fields: &[Field],
-    dialect: Dialect,
+    dialect: ClientDialect,
     shape: &Shape,
     quirks: Quirks,
     limit: Option<&Field>,
 ) -> Vec<bool> {
-    let no_options = dialect != Dialect::Anthropic && !shape.is_streaming && is_streaming(fields);
+    let no_options =
+        dialect != ClientDialect::Anthropic && !shape.is_streaming && is_streaming(fields);
     let no_options = no_options || quirks.has(Quirk::NoStreamUsage);
     let is_removed = |field: &Field| match &*field.key {
         "stream_options" => no_options,
@@ -440,14 +441,14 @@ mod tests {
         }
     }
 
-    fn spliced(dialect: Dialect, body: &str, is_streaming: bool) -> String {
+    fn spliced(dialect: ClientDialect, body: &str, is_streaming: bool) -> String {
         let bytes = splice(dialect, body.as_bytes(), &shape(is_streaming)).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
     #[test]
     fn a_stream_that_the_client_wanted_whole_is_asked_for_and_back() {
-        let chat = Dialect::OpenaiChat;
+        let chat = ClientDialect::OpenaiChat;
         let streamed = r#"{"stream":true,"stream_options":{"a":1},"model":"m"}"#;
         let whole = r#"{"stream":false,"model":"the \"model\""}"#;
         assert_eq!(spliced(chat, streamed, false), whole);
@@ -456,7 +457,11 @@ mod tests {
             r#"{"stream_options":{"include_usage":true},"stream":true,"model":"the \"model\""}"#
         );
         assert_eq!(
-            spliced(Dialect::Anthropic, r#"{"model":"m","max_tokens":1}"#, true),
+            spliced(
+                ClientDialect::Anthropic,
+                r#"{"model":"m","max_tokens":1}"#,
+                true
+            ),
             r#"{"stream":true,"model":"the \"model\"","max_tokens":1}"#
         );
     }
@@ -472,7 +477,7 @@ mod tests {
                 prefill: Some(prefill),
                 ..shape(false)
             };
-            let bytes = splice(Dialect::OpenaiResponses, body.as_bytes(), &shape).unwrap();
+            let bytes = splice(ClientDialect::OpenaiResponses, body.as_bytes(), &shape).unwrap();
             String::from_utf8(bytes).unwrap()
         };
         let begun = r#"{"role":"assistant","content":"So \"far\""}"#;
@@ -492,7 +497,7 @@ mod tests {
 
     #[test]
     fn a_body_of_our_own_field_alone_stays_an_object() {
-        let chat = Dialect::OpenaiChat;
+        let chat = ClientDialect::OpenaiChat;
         let model = r#""model":"the \"model\"""#;
         assert_eq!(
             spliced(chat, r#"{ "waypost" : 1 }"#, false),
@@ -513,7 +518,7 @@ mod tests {
     fn nesting_as_deep_as_the_body_is_long_is_only_passed_on() {
         let deep = "[".repeat(200_000) + &"]".repeat(200_000);
         let body = format!(r#"{{"model":"m","x":{deep}}}"#);
-        assert!(spliced(Dialect::OpenaiChat, &body, false).ends_with(&format!("{deep}}}")));
+        assert!(spliced(ClientDialect::OpenaiChat, &body, false).ends_with(&format!("{deep}}}")));
     }
 
     fn space() -> impl Strategy<Value = String> {
@@ -627,7 +632,7 @@ mod tests {
             lead in space(),
             trail in space(),
             is_streaming: bool,
-            dialect in prop::sample::select(Dialect::ALL.to_vec()),
+            dialect in prop::sample::select(ClientDialect::ALL.to_vec()),
         ) {
             let texts: Vec<_> = written.iter().map(|it| {
                 let Written { before, key, colon, value, after } = it;
@@ -638,9 +643,9 @@ mod tests {
 
             let names = |name: &str| written.iter().any(|field| field.key.1 == name);
             let was_streaming = written.iter().any(|it| it.key.1 == "stream" && it.value == "true");
-            let is_chat = dialect == Dialect::OpenaiChat;
+            let is_chat = dialect == ClientDialect::OpenaiChat;
             let has_options = is_chat && is_streaming;
-            let drops_options = dialect != Dialect::Anthropic && !is_streaming && was_streaming;
+            let drops_options = dialect != ClientDialect::Anthropic && !is_streaming && was_streaming;
             let mut expected = Vec::new();
             if !names("model") {
                 expected.push(("model".to_owned(), format!("\"model\":{}", quoted(MODEL))));

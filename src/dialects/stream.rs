@@ -1,6 +1,6 @@
 //! A streamed answer in either direction: one state machine per dialect and direction, behind one type each.
 
-use super::{Dialect, anthropic, openai_chat, openai_responses};
+use super::{ClientDialect, Dialect, anthropic, openai_chat, openai_responses};
 use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse::{self, write_event};
 use crate::units::UnixMillis;
@@ -86,13 +86,13 @@ impl StreamEncoder {
     /// `created` is when the exchange began. `include_usage` is for dialects where usage is an event of its
     /// own; the others always tell it.
     #[must_use]
-    pub fn new(client: Dialect, created: UnixMillis, include_usage: bool) -> Self {
+    pub fn new(client: ClientDialect, created: UnixMillis, include_usage: bool) -> Self {
         Self(match client {
-            Dialect::OpenaiChat => {
+            ClientDialect::OpenaiChat => {
                 Encoder::OpenaiChat(openai_chat::StreamEncoder::new(created, include_usage))
             }
-            Dialect::Anthropic => Encoder::Anthropic(anthropic::StreamEncoder::default()),
-            Dialect::OpenaiResponses => {
+            ClientDialect::Anthropic => Encoder::Anthropic(anthropic::StreamEncoder::default()),
+            ClientDialect::OpenaiResponses => {
                 Encoder::OpenaiResponses(openai_responses::StreamEncoder::new(created))
             }
         })
@@ -112,18 +112,18 @@ impl StreamEncoder {
 /// The end marker alone, for a relayed stream whose provider left it out. The Responses API has none: its last event
 /// also says why the answer ended, so that whoever has heard that has heard the end.
 #[must_use]
-pub fn encode_end(client: Dialect) -> Vec<u8> {
+pub fn encode_end(client: ClientDialect) -> Vec<u8> {
     let mut out = Vec::new();
     match client {
-        Dialect::OpenaiChat => write_event(&mut out, None, b"[DONE]"),
-        Dialect::Anthropic => {
+        ClientDialect::OpenaiChat => write_event(&mut out, None, b"[DONE]"),
+        ClientDialect::Anthropic => {
             write_event(
                 &mut out,
                 Some("message_stop"),
                 br#"{"type":"message_stop"}"#,
             );
         }
-        Dialect::OpenaiResponses => {}
+        ClientDialect::OpenaiResponses => {}
     }
     out
 }

@@ -3,7 +3,7 @@
 //! Messages are read one by one and none is kept, so what is held at once is a few times the limit, and the longest
 //! message while it is unescaped; never the conversation.
 
-use super::{Dialect, anthropic, openai_chat, openai_responses};
+use super::{ClientDialect, anthropic, openai_chat, openai_responses};
 use crate::chat::{Message, Part, RequestError};
 
 /// The newest `limit` bytes of the user's messages. The newest message comes first, the parts of one in their order,
@@ -11,7 +11,7 @@ use crate::chat::{Message, Part, RequestError};
 ///
 /// # Errors
 /// The caller's mistake, with the path of the field.
-pub fn user_text(client: Dialect, body: &[u8], limit: usize) -> Result<String, RequestError> {
+pub fn user_text(client: ClientDialect, body: &[u8], limit: usize) -> Result<String, RequestError> {
     let mut tail = Tail::new(limit);
     let visit: &mut dyn FnMut(Message) = &mut |message| {
         if let Message::User(parts) = message {
@@ -24,9 +24,9 @@ pub fn user_text(client: Dialect, body: &[u8], limit: usize) -> Result<String, R
         }
     };
     match client {
-        Dialect::OpenaiChat => openai_chat::each_message(body, visit)?,
-        Dialect::Anthropic => anthropic::each_message(body, visit)?,
-        Dialect::OpenaiResponses => openai_responses::each_message(body, visit)?,
+        ClientDialect::OpenaiChat => openai_chat::each_message(body, visit)?,
+        ClientDialect::Anthropic => anthropic::each_message(body, visit)?,
+        ClientDialect::OpenaiResponses => openai_responses::each_message(body, visit)?,
     }
     Ok(tail.newest_first())
 }
@@ -131,7 +131,8 @@ mod tests {
     fn newest_message_comes_first_and_its_parts_in_order() {
         let said = [vec!["old"], vec![], vec!["new", "er"]];
         let said = said.map(|parts| parts.into_iter().map(str::to_owned).collect());
-        let text = |limit| user_text(Dialect::Anthropic, body(&said).as_bytes(), limit).unwrap();
+        let text =
+            |limit| user_text(ClientDialect::Anthropic, body(&said).as_bytes(), limit).unwrap();
         assert_eq!(text(100), "new\ner\nold");
         assert_eq!(text(8), "new\ner\nd");
         assert_eq!(text(7), "new\ner");
@@ -159,7 +160,7 @@ mod tests {
                     break;
                 }
             }
-            for dialect in Dialect::ALL {
+            for dialect in ClientDialect::ALL {
                 let text = user_text(dialect, body(&said).as_bytes(), limit).unwrap();
                 prop_assert_eq!(&text, &all);
                 prop_assert!(text.len() <= limit);

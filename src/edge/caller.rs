@@ -14,7 +14,7 @@ use crate::access::{KEY_BYTES_MAX, KeyTerms};
 use crate::chat::RequestError;
 use crate::classify::{Caller, shortened};
 use crate::config::sha256_hex;
-use crate::dialects::{ClientError, Dialect};
+use crate::dialects::{ClientDialect, ClientError};
 use crate::units::UnixMillis;
 
 /// The keys of local mode.
@@ -118,7 +118,12 @@ fn unauthorized(code: &str, message: &str) -> ClientError {
 }
 
 /// What the edge knows of the caller besides the body.
-pub fn caller_of(request: &Request, terms: &KeyTerms, dialect: Dialect, at: UnixMillis) -> Caller {
+pub fn caller_of(
+    request: &Request,
+    terms: &KeyTerms,
+    dialect: ClientDialect,
+    at: UnixMillis,
+) -> Caller {
     let place = js::get(request, "cf");
     let text = |name: &str| {
         // Without an object there, reading a field would throw.

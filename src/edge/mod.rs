@@ -36,7 +36,7 @@ use crate::chat::RequestError;
 use crate::classify::{Caller, LIMITS_HEADER, Traits};
 use crate::config::{Catalogue, Route};
 use crate::decide::{Seed, redirect};
-use crate::dialects::{Asked, ClientError, Dialect, Outline, outline};
+use crate::dialects::{Asked, ClientDialect, ClientError, Outline, outline};
 use crate::exchange::{Order, REDIRECTS_MAX, Routing};
 use crate::journal::{ConfigRevisions, Record};
 
@@ -87,13 +87,13 @@ impl Edge {
         let (path, query) = path_of(&url);
         let method = self.request.method();
         let dialect = match path {
-            "/v1/messages" => Dialect::Anthropic,
-            "/v1/responses" => Dialect::OpenaiResponses,
+            "/v1/messages" => ClientDialect::Anthropic,
+            "/v1/responses" => ClientDialect::OpenaiResponses,
             // Anthropic's API demands this header, so its SDKs always send it.
             "/v1/route" if header(&self.request, "anthropic-version").is_some() => {
-                Dialect::Anthropic
+                ClientDialect::Anthropic
             }
-            _ => Dialect::OpenaiChat,
+            _ => ClientDialect::OpenaiChat,
         };
         let answered = match (method.as_str(), path) {
             ("POST", "/v1/chat/completions" | "/v1/messages" | "/v1/responses") => {
@@ -110,7 +110,7 @@ impl Edge {
         method: &'a str,
         path: &'a str,
         query: &'a str,
-        dialect: Dialect,
+        dialect: ClientDialect,
     ) -> LocalBoxFuture<'a, Answered> {
         match (method, path) {
             ("GET", "/healthz") => Box::pin(async { Ok(self.healthz().await) }),
@@ -162,7 +162,7 @@ impl Edge {
         key_terms(&self.request, &self.env, &self.entries).await
     }
 
-    async fn chat(&self, dialect: Dialect) -> Answered {
+    async fn chat(&self, dialect: ClientDialect) -> Answered {
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
@@ -186,7 +186,7 @@ impl Edge {
     }
 
     /// The decision alone: nothing is sent, no health is changed, no record is written.
-    async fn explain(&self, dialect: Dialect) -> Answered {
+    async fn explain(&self, dialect: ClientDialect) -> Answered {
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
@@ -199,7 +199,7 @@ impl Edge {
     /// Reads the request into an order, or says what is wrong with it.
     async fn order(
         &self,
-        dialect: Dialect,
+        dialect: ClientDialect,
         id: &str,
         terms: &KeyTerms,
         mut caller: Caller,

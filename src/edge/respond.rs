@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response, ResponseInit};
 
 use super::js;
-use crate::dialects::{ClientError, Dialect, encode_error};
+use crate::dialects::{ClientDialect, ClientError, encode_error};
 use crate::exchange::ResponseHead;
 
 /// A response whose body is known.
@@ -34,7 +34,7 @@ pub fn json(status: u16, body: &impl serde::Serialize) -> Response {
 }
 
 pub fn error(
-    dialect: Dialect,
+    dialect: ClientDialect,
     error: &ClientError,
     headers: Vec<(&'static str, String)>,
 ) -> Response {

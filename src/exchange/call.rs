@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::ProviderHead;
 use crate::chat::RequestError;
 use crate::config::Target;
-use crate::dialects::{Dialect, Prefill, Shape, encode_request};
+use crate::dialects::{ClientDialect, Dialect, Prefill, Shape, encode_request};
 use crate::health::Health;
 use crate::providers::Auth;
 use crate::units::{Millis, Tokens, UnixMillis};
@@ -40,7 +40,7 @@ pub enum CredentialPlace {
 
 /// The client's request, as the target wants it.
 pub(super) fn call(
-    client: Dialect,
+    client: ClientDialect,
     body: &[u8],
     target: &Target,
     is_streaming: bool,

@@ -2,7 +2,7 @@
 
 use crate::chat::{Answer, AttemptFailure, Collector, Event, ProviderError};
 use crate::dialects::{
-    ClientError, Dialect, StreamEncoder, encode_answer, encode_end, encode_error,
+    ClientDialect, ClientError, Dialect, StreamEncoder, encode_answer, encode_end, encode_error,
     encode_error_event,
 };
 use crate::units::{Millis, UnixMillis};
@@ -13,7 +13,7 @@ use super::listen::Heard;
 /// The client's side of one exchange.
 #[derive(Debug)]
 pub(super) struct Client {
-    dialect: Dialect,
+    dialect: ClientDialect,
     is_streaming: bool,
     created: UnixMillis,
     sink: Sink,
@@ -38,7 +38,7 @@ enum Sink {
 }
 
 impl Client {
-    pub fn new(dialect: Dialect, is_streaming: bool, created: UnixMillis) -> Self {
+    pub fn new(dialect: ClientDialect, is_streaming: bool, created: UnixMillis) -> Self {
         Self {
             dialect,
             is_streaming,
@@ -66,9 +66,10 @@ impl Client {
         let encoder = || Box::new(StreamEncoder::new(self.dialect, now, true));
         self.sink = if !self.is_streaming {
             Sink::Collect(Box::default())
-        } else if provider == self.dialect {
+        } else if provider == self.dialect.into() {
             // Another's events would have to go on with this provider's numbers and ids of items.
-            let may_be_carried_on = may_be_carried_on && self.dialect != Dialect::OpenaiResponses;
+            let may_be_carried_on =
+                may_be_carried_on && self.dialect != ClientDialect::OpenaiResponses;
             Sink::Relay(may_be_carried_on.then(encoder))
         } else {
             Sink::Encode(encoder())
@@ -161,7 +162,7 @@ impl Client {
 
     /// An answer that came whole: the provider's own bytes where the client can read them.
     pub fn whole(&self, provider: Dialect, answer: &Answer, body: Vec<u8>) -> Vec<u8> {
-        if provider == self.dialect {
+        if provider == self.dialect.into() {
             return body;
         }
         encode_answer(self.dialect, answer, self.created)

@@ -246,7 +246,7 @@ impl Exchange {
                 // What is passed on unread cannot be mended, held back or carried on.
                 let may_relay = traits.is_streaming
                     && routing.route.midstream == Midstream::Error
-                    && attempt.dialect == self.order.client
+                    && attempt.dialect == self.order.client.into()
                     && health.is_sound(&key);
                 if may_relay {
                     attempt.passage = Passage::ToBeRelayed;
@@ -320,7 +320,7 @@ impl Exchange {
     fn refusal_as_it_came(&self) -> Option<Vec<u8>> {
         let (attempt, (failure, _)) = self.last_failure.as_ref()?;
         let running = self.attempts.get(*attempt)?;
-        let is_readable = running.dialect == self.order.client;
+        let is_readable = running.dialect == self.order.client.into();
         let is_callers = matches!(failure, AttemptFailure::Rejected { .. });
         let body = running
             .whole_refusal()

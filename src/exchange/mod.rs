@@ -384,7 +384,7 @@ impl Exchange {
     fn whole_body(&self, attempt: usize, answer: &Answer, body: Vec<u8>) -> Vec<u8> {
         let provider = self.attempts.get(attempt).map(|running| running.dialect);
         self.client
-            .whole(provider.unwrap_or(self.order.client), answer, body)
+            .whole(provider.unwrap_or(self.order.client.into()), answer, body)
     }
 
     /// A stream is whole.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::classify::Traits;
 use crate::config::{Route, Target};
 use crate::decide::{Candidate, Plan, Seed, plan};
-use crate::dialects::{Dialect, Prefix};
+use crate::dialects::{ClientDialect, Prefix};
 use crate::health::{Health, View};
 use crate::journal::{ConfigRevisions, Decision, Explanation};
 use crate::units::UnixMillis;
@@ -14,7 +14,7 @@ use crate::units::UnixMillis;
 #[derive(Debug)]
 pub struct Order {
     pub id: String,
-    pub client: Dialect,
+    pub client: ClientDialect,
     /// The request as the client sent it.
     pub body: Vec<u8>,
     /// The beginnings of the prompt. Beside the traits, because no record may hold them.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use waypost::classify::Traits;
 use waypost::config::{Catalogue, Constraints, Route};
 use waypost::decide::{Exclusion, Plan, plan};
-use waypost::dialects::Dialect;
+use waypost::dialects::ClientDialect;
 use waypost::health::View;
 use waypost::units::Tokens;
 
@@ -37,7 +37,7 @@ fn route() -> Route {
 fn constrained(limits: &str) -> Traits {
     let constraints = Constraints::parse(Some(limits), None, None).unwrap();
     Traits {
-        dialect: Some(Dialect::OpenaiChat),
+        dialect: Some(ClientDialect::OpenaiChat),
         prompt_tokens: Tokens(1_000),
         answer_tokens_max: Some(Tokens(1_000)),
         has_tools: true,

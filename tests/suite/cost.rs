@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Candidate, Exclusion, Seed, SeedSource, plan};
-use waypost::dialects::{CACHED_TOKENS_MIN, Dialect, Prefix, outline};
+use waypost::dialects::{CACHED_TOKENS_MIN, ClientDialect, Dialect, Prefix, outline};
 use waypost::exchange::{Exchange, Input, Order, Output, ProviderHead, Routing};
 use waypost::health::{CACHE_LIFETIME, Health, View};
 use waypost::journal::{ConfigRevisions, Record};
@@ -206,7 +206,7 @@ impl World {
         }
     }
 
-    fn order(&self, dialect: Dialect, body: &Value) -> Order {
+    fn order(&self, dialect: ClientDialect, body: &Value) -> Order {
         let body = body.to_string().into_bytes();
         let outline = outline(dialect, &body).unwrap();
         let caller = Caller {
@@ -237,7 +237,7 @@ impl World {
     }
 
     /// Each target's expected cost in whole micro-dollars, and its warm tokens.
-    fn look(&self, dialect: Dialect, body: &Value, now: u64) -> Vec<(MicroUsd, u64)> {
+    fn look(&self, dialect: ClientDialect, body: &Value, now: u64) -> Vec<(MicroUsd, u64)> {
         let told = self
             .order(dialect, body)
             .explain(&self.health, UnixMillis(now));
@@ -252,7 +252,7 @@ impl World {
     }
 
     /// Lets the first target of the plan answer.
-    fn ask(&mut self, dialect: Dialect, body: &Value, usage: &Value, now: u64) -> Record {
+    fn ask(&mut self, dialect: ClientDialect, body: &Value, usage: &Value, now: u64) -> Record {
         let order = self.order(dialect, body);
         let now = UnixMillis(now);
         let (mut exchange, _) = Exchange::begin(order, &mut self.health, now);
@@ -295,7 +295,7 @@ fn counted(prompt: u64, cached: u64) -> Value {
     json!({ "prompt_tokens": prompt, "completion_tokens": 3, "prompt_tokens_details": { "cached_tokens": cached } })
 }
 
-const CHAT: Dialect = Dialect::OpenaiChat;
+const CHAT: ClientDialect = ClientDialect::OpenaiChat;
 
 #[test]
 fn second_turn_is_cheaper_where_the_first_was_answered_until_the_cache_is_cold() {
@@ -476,26 +476,26 @@ fn cache_control_may_move_between_turns() {
         ],
     );
     let mut world = World::new();
-    world.ask(Dialect::Anthropic, &first, &counted(1_500, 0), 0);
+    world.ask(ClientDialect::Anthropic, &first, &counted(1_500, 0), 0);
     let size = world
-        .order(Dialect::Anthropic, &first)
+        .order(ClientDialect::Anthropic, &first)
         .routing
         .traits
         .prompt_tokens
         .0;
-    assert_eq!(world.look(Dialect::Anthropic, &second, 1)[0].1, size);
+    assert_eq!(world.look(ClientDialect::Anthropic, &second, 1)[0].1, size);
     let other_image = |data: &str| {
         let image = json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": data } });
         messages(&json!(whales.as_str()), &[turn("user", image)])
     };
     world.ask(
-        Dialect::Anthropic,
+        ClientDialect::Anthropic,
         &other_image("AAAA"),
         &counted(2_300, 0),
         0,
     );
-    let [same, other] =
-        ["AAAA", "AAAB"].map(|data| world.look(Dialect::Anthropic, &other_image(data), 1)[0].1);
+    let [same, other] = ["AAAA", "AAAB"]
+        .map(|data| world.look(ClientDialect::Anthropic, &other_image(data), 1)[0].1);
     assert!(
         other >= CACHED_TOKENS_MIN.0 && other < same,
         "the system prompt alone is warm: {other}, {same}"
@@ -523,20 +523,26 @@ fn anthropic_caches_only_what_it_is_asked_to() {
         let order = world.order(dialect, body);
         order.prefix.is_cached_by(Dialect::Anthropic)
     };
-    assert!(is_asked(Dialect::Anthropic, &marked) && is_asked(Dialect::Anthropic, &marked_tool));
-    assert!(!is_asked(Dialect::Anthropic, &plain) && !is_asked(Dialect::Anthropic, &unmarked));
+    assert!(
+        is_asked(ClientDialect::Anthropic, &marked)
+            && is_asked(ClientDialect::Anthropic, &marked_tool)
+    );
+    assert!(
+        !is_asked(ClientDialect::Anthropic, &plain)
+            && !is_asked(ClientDialect::Anthropic, &unmarked)
+    );
     assert!(
         !is_asked(CHAT, &chat(&[("user", &whales)])),
         "its dialect has no words for it"
     );
-    let order = world.order(Dialect::Anthropic, &plain);
+    let order = world.order(ClientDialect::Anthropic, &plain);
     let (key, now) = (world.route.targets[0].health_key(), UnixMillis(0));
     world
         .health
         .remember(&key, order.routing.scope(), &order.prefix, now);
-    assert_eq!(world.look(Dialect::Anthropic, &plain, 1)[0].1, 0);
+    assert_eq!(world.look(ClientDialect::Anthropic, &plain, 1)[0].1, 0);
     assert_eq!(
-        world.look(Dialect::Anthropic, &marked, 1)[0].1,
+        world.look(ClientDialect::Anthropic, &marked, 1)[0].1,
         order.routing.traits.prompt_tokens.0
     );
 }
@@ -550,7 +556,7 @@ fn order_of_fields_and_dialect() {
     let head = r#""model":"r","max_tokens":5"#;
     let one = prefix(CHAT, &format!("{{{head},{tools},{rest}}}"));
     assert_eq!(one, prefix(CHAT, &format!("{{{rest},{tools},{head}}}")));
-    let other = prefix(Dialect::Anthropic, &format!("{{{head},{rest}}}"));
+    let other = prefix(ClientDialect::Anthropic, &format!("{{{head},{rest}}}"));
     assert_ne!(prefix(CHAT, &format!("{{{head},{rest}}}")), other);
 }
 

@@ -16,7 +16,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use waypost::chat::{Answer, AttemptFailure, Collector, Event, ProviderError, RequestError, Usage};
 use waypost::dialects::{
-    self, ClientError, Dialect, Outline, Quirks, Shape, StreamDecoder, StreamEncoder, StreamFault,
+    self, ClientDialect, ClientError, Dialect, Outline, Quirks, Shape, StreamDecoder,
+    StreamEncoder, StreamFault,
 };
 use waypost::sse;
 use waypost::units::{Millis, Tokens, UnixMillis};
@@ -81,8 +82,8 @@ fn every_dialect_has_every_case() {
 #[test]
 fn requests_are_outlined_and_encoded() {
     let mut report = Report::default();
-    for client in Dialect::ALL {
-        for (name, path) in inputs(&place(client), ".request.json") {
+    for client in ClientDialect::ALL {
+        for (name, path) in inputs(&place(client.into()), ".request.json") {
             let body = fs::read(&path).unwrap();
             let base = path.with_file_name(&name);
             let outline = dialects::outline(client, &body);
@@ -95,7 +96,7 @@ fn requests_are_outlined_and_encoded() {
             for provider in Dialect::ALL.into_iter().filter(|_| outline.is_ok()) {
                 let shape = shape(outline.as_ref().is_ok_and(|outline| outline.is_streaming));
                 let sent = match dialects::encode_request(client, provider, &body, &shape) {
-                    Ok(sent) if client == provider => sent.body,
+                    Ok(sent) if provider == client.into() => sent.body,
                     Ok(sent) => reindented(&sent.body),
                     Err(error) => pretty(&dump_request_error(&error)).into_bytes(),
                 };
@@ -109,12 +110,12 @@ fn requests_are_outlined_and_encoded() {
 #[test]
 fn a_request_written_in_its_own_dialect_loses_nothing_more_when_read_again() {
     let mut report = Report::default();
-    for client in Dialect::ALL {
-        for (name, path) in inputs(&place(client), ".request.json") {
+    for client in ClientDialect::ALL {
+        for (name, path) in inputs(&place(client.into()), ".request.json") {
             let body = fs::read(&path).unwrap();
             let write = |body: &[u8]| {
                 let request = dialects::parse_request(client, body).ok()?;
-                let sent = dialects::encode_parsed(client, &request, &shape(false));
+                let sent = dialects::encode_parsed(client.into(), &request, &shape(false));
                 sent.ok().map(|sent| sent.body)
             };
             let outline = dialects::outline(client, &body);
@@ -144,12 +145,12 @@ fn answers_are_read_and_written_for_every_client() {
                 Ok(answer) => {
                     let told = pretty(&dump_answer(&answer));
                     report.compare(&extended(&base, "chat"), told.as_bytes());
-                    for client in Dialect::ALL {
+                    for client in ClientDialect::ALL {
                         let body = dialects::encode_answer(client, &answer, CREATED);
                         let suffix = format!("for-{}.json", client.name());
                         report.compare(&extended(&base, &suffix), &reindented(&body));
                         // A client's dialect is a provider's too, so we must read what we write.
-                        let again = dialects::parse_answer(client, &body).unwrap();
+                        let again = dialects::parse_answer(client.into(), &body).unwrap();
                         same_content(&mut report, &format!("{name} {suffix}"), &answer, &again);
                     }
                 }
@@ -207,7 +208,7 @@ fn streams_are_written_for_every_client() {
             let steps = decode(provider, &[&fs::read(&path).unwrap()]);
             let answer = collect(&steps);
             let base = path.with_file_name(format!("{name}.stream"));
-            for client in Dialect::ALL {
+            for client in ClientDialect::ALL {
                 let mut out = Vec::new();
                 let mut encoder = StreamEncoder::new(client, CREATED, true);
                 for event in steps.iter().filter_map(|step| step.as_ref().ok()) {
@@ -217,7 +218,7 @@ fn streams_are_written_for_every_client() {
                 report.compare(&extended(&base, &suffix), &out);
                 // What a client folds from our stream is what the provider said.
                 if steps.contains(&Ok(Event::End)) {
-                    let again = collect(&decode(client, &[&out]));
+                    let again = collect(&decode(client.into(), &[&out]));
                     same_content(&mut report, &format!("{name} {suffix}"), &answer, &again);
                 }
             }
@@ -264,7 +265,7 @@ fn errors_are_told_in_the_clients_dialect() {
         param: None,
         retry_after: Some(Millis(1_000)),
     });
-    for client in Dialect::ALL {
+    for client in ClientDialect::ALL {
         let mut out = Vec::new();
         for error in std::iter::once(&request).chain(&errors) {
             out.extend(dialects::encode_error(client, error));
@@ -272,7 +273,7 @@ fn errors_are_told_in_the_clients_dialect() {
             let event = dialects::encode_error_event(client, error);
             out.extend_from_slice(&event);
             // The SDKs raise on it; so do we.
-            let steps = decode(client, &[&event]);
+            let steps = decode(client.into(), &[&event]);
             let is_failure = matches!(steps.as_slice(), [Err(StreamFault::Failed(..))]);
             report.same(
                 "an error event",
@@ -280,7 +281,7 @@ fn errors_are_told_in_the_clients_dialect() {
                 if is_failure { "fails" } else { "goes on" },
             );
         }
-        report.compare(&place(client).join("bad.told"), &out);
+        report.compare(&place(client.into()).join("bad.told"), &out);
     }
 }
 

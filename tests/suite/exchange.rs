@@ -13,7 +13,7 @@ use waypost::chat::AttemptFailure;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
-use waypost::dialects::{Dialect, outline};
+use waypost::dialects::{ClientDialect, Dialect, outline};
 use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, ProviderHead, Routing};
 use waypost::health::{Health, Observation, View};
 use waypost::journal::{ConfigRevisions, Record};
@@ -30,7 +30,7 @@ const PROVIDERS: &str = r#"{"providers": {
 
 /// A script as it is written down.
 struct Script {
-    client: Dialect,
+    client: ClientDialect,
     route: String,
     /// The routes of the client's further names.
     fallbacks: Vec<String>,
@@ -331,7 +331,7 @@ fn summary(record: &Record) -> String {
 /// Reads a script. A line is a word and what belongs to it; `#` starts a comment.
 fn parse(text: &str, name: &str) -> Script {
     let mut script = Script {
-        client: Dialect::OpenaiChat,
+        client: ClientDialect::OpenaiChat,
         route: String::new(),
         fallbacks: Vec::new(),
         limits: None,
@@ -348,7 +348,7 @@ fn parse(text: &str, name: &str) -> Script {
     {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "client" => script.client = Dialect::parse(rest).unwrap(),
+            "client" => script.client = ClientDialect::parse(rest).unwrap(),
             "route" => script.route = rest.to_owned(),
             "fallback" => script.fallbacks.push(rest.to_owned()),
             "budget" => script.is_budget_spent = rest == "spent",

@@ -7,7 +7,9 @@ use waypost::access::KeyTerms;
 use waypost::chat::RequestError;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, ENTRY_BYTES_MAX, PROBLEMS_MAX, Problem, Route};
-use waypost::dialects::{Dialect, Outline, Quirks, Shape, encode_request, metadata, outline};
+use waypost::dialects::{
+    ClientDialect, Dialect, Outline, Quirks, Shape, encode_request, metadata, outline,
+};
 use waypost::units::Tokens;
 
 /// More than what all problems of one entry may say.
@@ -189,7 +191,7 @@ fn body(rest: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-fn sent(client: Dialect, provider: Dialect, body: &[u8]) -> Result<usize, RequestError> {
+fn sent(client: ClientDialect, provider: Dialect, body: &[u8]) -> Result<usize, RequestError> {
     let shape = Shape {
         model: "m",
         is_streaming: true,
@@ -214,7 +216,7 @@ fn depth_of_a_request_is_harmless() {
         format!("\"tool_choice\":{{\"type\":\"auto\",\"x\":{deep}}}"),
         format!("\"stream_options\":{{\"x\":{deep}}}"),
     ] {
-        for (client, provider) in Dialect::ALL
+        for (client, provider) in ClientDialect::ALL
             .into_iter()
             .flat_map(|client| Dialect::ALL.map(|to| (client, to)))
         {
@@ -233,18 +235,20 @@ fn depth_of_a_request_is_harmless() {
 #[test]
 fn request_of_too_many_fields_is_refused_by_name() {
     let many = fields(100_000, "0");
-    for client in Dialect::ALL {
+    for client in ClientDialect::ALL {
         let top = outline(client, &body(&many)).unwrap_err().to_string();
         assert_eq!(top, "`body`: expected an object of at most 1024 fields");
         assert_eq!(
-            sent(client, client, &body(&many)).unwrap_err().to_string(),
+            sent(client, client.into(), &body(&many))
+                .unwrap_err()
+                .to_string(),
             top
         );
         assert!(outline(client, &body(&fields(1_020, "0"))).is_ok());
-        assert!(sent(client, client, &body(&fields(1_020, "0"))).is_ok());
+        assert!(sent(client, client.into(), &body(&fields(1_020, "0"))).is_ok());
     }
     let options = body(&format!("\"stream_options\":{{{many}}}"));
-    let told = sent(Dialect::OpenaiChat, Dialect::OpenaiChat, &options);
+    let told = sent(ClientDialect::OpenaiChat, Dialect::OpenaiChat, &options);
     let told = told.unwrap_err().to_string();
     assert_eq!(
         told,

@@ -7,7 +7,7 @@ use std::fs;
 
 use serde_json::Value;
 use waypost::config::{Catalogue, Route};
-use waypost::dialects::{Dialect, Quirk, Quirks, Shape, encode_request, outline};
+use waypost::dialects::{ClientDialect, Dialect, Quirk, Quirks, Shape, encode_request, outline};
 use waypost::providers::{MODELS, PROVIDERS};
 use waypost::units::Tokens;
 
@@ -17,7 +17,7 @@ use super::expect::{Report, folder, inputs};
 fn providers_with_quirks_are_sent_what_they_take() {
     let mut report = Report::default();
     for (name, quirk) in Quirk::NAMES {
-        for client in Dialect::ALL {
+        for client in ClientDialect::ALL {
             let suffix = format!(".{}.request.json", client.name());
             let found = inputs(&folder("quirks"), &suffix);
             let own = found
@@ -35,8 +35,8 @@ fn providers_with_quirks_are_sent_what_they_take() {
                 };
                 let sent = encode_request(client, Dialect::OpenaiChat, &body, &shape).unwrap();
                 let sent = match client {
-                    Dialect::OpenaiChat => sent.body,
-                    Dialect::Anthropic | Dialect::OpenaiResponses => pretty(&sent.body),
+                    ClientDialect::OpenaiChat => sent.body,
+                    ClientDialect::Anthropic | ClientDialect::OpenaiResponses => pretty(&sent.body),
                 };
                 let expected = format!("{variant}.{}.sent.json", client.name());
                 report.compare(&path.with_file_name(expected), &sent);
@@ -54,11 +54,11 @@ fn pretty(body: &[u8]) -> Vec<u8> {
 fn other_dialects_heed_no_quirk() {
     let bodies = [
         (
-            Dialect::Anthropic,
+            ClientDialect::Anthropic,
             r#"{"model":"r","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
         ),
         (
-            Dialect::OpenaiResponses,
+            ClientDialect::OpenaiResponses,
             r#"{"model":"r","max_output_tokens":9,"stream":true,"input":[{"role":"developer","content":"hi"}]}"#,
         ),
     ];
@@ -72,7 +72,8 @@ fn other_dialects_heed_no_quirk() {
             prefill: None,
             quirks,
         };
-        bodies.map(|(dialect, body)| encode_request(dialect, dialect, body.as_bytes(), &shape))
+        bodies
+            .map(|(dialect, body)| encode_request(dialect, dialect.into(), body.as_bytes(), &shape))
     };
     assert_eq!(sent(all), sent(Quirks::NONE));
 }

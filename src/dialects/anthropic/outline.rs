@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::super::Dialect;
+use super::super::ClientDialect;
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
 use super::super::read::{self, Kind, Raw};
@@ -31,7 +31,7 @@ pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     }
     outline.prefix = reader
         .trail
-        .finish(Dialect::Anthropic, outline.prompt_millitokens());
+        .finish(ClientDialect::Anthropic, outline.prompt_millitokens());
     Ok(outline)
 }
 

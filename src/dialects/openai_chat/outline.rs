@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::Dialect;
+use super::super::ClientDialect;
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
 use super::super::read::{self, Kind, Object, Raw};
@@ -24,7 +24,7 @@ pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     let mut outline = reader.outline.with(scanned)?;
     outline.prefix = reader
         .trail
-        .finish(Dialect::OpenaiChat, outline.prompt_millitokens());
+        .finish(ClientDialect::OpenaiChat, outline.prompt_millitokens());
     Ok(outline)
 }
 

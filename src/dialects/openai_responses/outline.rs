@@ -12,7 +12,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::Dialect;
+use super::super::ClientDialect;
 use super::super::openai_chat::{Typed, note_format, note_tool_choice};
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
@@ -35,7 +35,7 @@ pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     }
     outline.prefix = reader
         .trail
-        .finish(Dialect::OpenaiResponses, outline.prompt_millitokens());
+        .finish(ClientDialect::OpenaiResponses, outline.prompt_millitokens());
     Ok(outline)
 }
 

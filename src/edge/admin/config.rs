@@ -304,7 +304,7 @@ fn refuse_unmet(unmet: Unmet, live: Option<&Revision>) -> Response {
     };
     let error = error(status, code, message.to_owned());
     let headers = live.into_iter().map(tag).collect();
-    respond::error(crate::dialects::Dialect::OpenaiChat, &error, headers)
+    respond::error(crate::dialects::ClientDialect::OpenaiChat, &error, headers)
 }
 
 fn refuse_problems(name: &EntryName, problems: &[Problem]) -> Response {

@@ -12,7 +12,7 @@ use worker::Env;
 
 use super::entries::Entries;
 use super::respond;
-use crate::dialects::{ClientError, Dialect};
+use crate::dialects::{ClientDialect, ClientError};
 
 /// Answers a request below `/admin/api`; `path` is what follows.
 pub async fn answer(
@@ -55,5 +55,5 @@ fn error(status: u16, code: &str, message: String) -> ClientError {
 }
 
 fn refuse(error: &ClientError) -> Response {
-    respond::error(Dialect::OpenaiChat, error, Vec::new())
+    respond::error(ClientDialect::OpenaiChat, error, Vec::new())
 }
