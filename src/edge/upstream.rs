@@ -139,10 +139,7 @@ async fn send(
     signal: &web_sys::AbortSignal,
 ) -> Result<(ProviderHead, Body), AttemptFailure> {
     let (url, credential) = address(call, env)?;
-    let own = [
-        ("content-type", "application/json"),
-        ("user-agent", USER_AGENT),
-    ];
+    let own = [("user-agent", USER_AGENT)];
     let credential = credential.as_ref();
     let credential = credential.map(|(name, value)| (name.as_str(), value.as_str()));
     let dialect = call.headers.iter().copied();

@@ -139,7 +139,9 @@ for (const dialect of ['openai-chat', 'anthropic']) {
     test('is given the system prompt', async () => {
       const model = await route();
       await ask({ model, messages: [{ role: 'system', content: 'Be terse.' }, ...QUESTION] });
-      const sent = JSON.parse(world.calls('first', model)[0].body);
+      const [call] = world.calls('first', model);
+      assert.equal(call.headers['content-type'], 'application/json');
+      const sent = JSON.parse(call.body);
       const system = dialect === 'anthropic' ? textOf(sent.system) : sent.messages.find(({ role }) => role === 'system').content;
       assert.equal(system, 'Be terse.');
       assert.deepEqual(sent.messages.map(({ role }) => role).filter((role) => role !== 'system'), ['user']);
