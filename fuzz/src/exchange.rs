@@ -11,7 +11,7 @@ use waypost::chat::Event;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
-use waypost::dialects::{ClientDialect, outline, parse_answer};
+use waypost::dialects::{ClientDialect, Form, outline, parse_answer};
 use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, Routing};
 use waypost::health::{Health, Observation};
 use waypost::journal::{ConfigRevisions, Ending, Record};
@@ -131,6 +131,7 @@ fn order(program: &Program) -> Order {
     let mut routings = program.routes.iter().enumerate().map(routing);
     Order {
         id: "wp-1".to_owned(),
+        form: Form::Json,
         client: program.client,
         prefix: outline.prefix.clone(),
         routing: routings.next().expect("a first route"),

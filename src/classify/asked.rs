@@ -6,7 +6,9 @@
 use super::Caller;
 use crate::chat::RequestError;
 use crate::config::{Constraints, Fact, Problem, Route, TEXT_BYTES_MAX, Test};
-use crate::dialects::{CONSTRAINT_BYTES_MAX, ClientDialect, Ours, Outline, metadata, user_text};
+use crate::dialects::{
+    CONSTRAINT_BYTES_MAX, ClientDialect, Endpoint, Ours, Outline, metadata, user_text,
+};
 
 /// The header with limits for one request.
 pub const LIMITS_HEADER: &str = "x-waypost-limits";
@@ -59,8 +61,10 @@ impl Caller {
         self.text_matches.clear();
         if !route.texts.is_empty() {
             let dialect = self.dialect.unwrap_or(ClientDialect::OpenaiChat);
+            let has_messages = matches!(self.endpoint, Endpoint::Chat | Endpoint::CountTokens);
+            let text = has_messages.then(|| user_text(dialect, body, TEXT_BYTES_MAX).ok());
             // A body that we cannot take apart may still match as it is; a rule that guards must not be passed by.
-            let text = user_text(dialect, body, TEXT_BYTES_MAX).unwrap_or_else(|_| {
+            let text = text.flatten().unwrap_or_else(|| {
                 let start = body.len().saturating_sub(TEXT_BYTES_MAX);
                 String::from_utf8_lossy(body.get(start..).unwrap_or_default()).into_owned()
             });

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Constraints, Fact, Subject};
-use crate::dialects::{ClientDialect, Outline};
+use crate::dialects::{ClientDialect, Endpoint, Outline};
 use crate::units::{Tokens, UnixMillis};
 
 pub use asked::{LIMITS_HEADER, shortened};
@@ -27,6 +27,7 @@ const TAG_BYTES_MAX: usize = 128;
 pub struct Caller {
     /// The wire format of the request.
     pub dialect: Option<ClientDialect>,
+    pub endpoint: Endpoint,
     /// The name of the virtual key, never the key.
     pub key: String,
     pub team: Option<String>,
@@ -62,6 +63,9 @@ pub struct Traits {
     /// The client's wire format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<ClientDialect>,
+    /// What is asked of the API; absent for a conversation.
+    #[serde(skip_serializing_if = "Endpoint::is_chat")]
+    pub endpoint: Endpoint,
     pub model: String,
     pub key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,6 +147,7 @@ impl Traits {
         let is_sensitive = tags.iter().any(|tag| tag.eq_ignore_ascii_case("sensitive"));
         Self {
             dialect: caller.dialect,
+            endpoint: caller.endpoint,
             model: model.to_owned(),
             key: caller.key,
             team: caller.team,

@@ -33,8 +33,8 @@ pub use revisions::{
     Action, BY_BYTES_MAX, Change, EntryName, NOTE_BYTES_MAX, Precondition, Unmet, before,
 };
 pub use route::{
-    Deadlines, Filtered, Hedge, Limits, Midstream, Prefer, PreferChange, Quality, Route, Sticky,
-    Target,
+    Deadlines, Embeddings, Filtered, Hedge, Limits, Midstream, Prefer, PreferChange, Quality,
+    Route, Sticky, Target,
 };
 pub use rule::{Require, Rule};
 pub use window::Window;

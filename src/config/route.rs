@@ -15,7 +15,7 @@ use super::schema::route::{
 };
 use super::strategy::Strategy;
 use super::{Checked, Problem, Revision, parse_tree};
-use crate::dialects::Quirks;
+use crate::dialects::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::providers::{Ability, Provider, Terms};
 use crate::units::{MicroUsd, Millis};
 
@@ -37,6 +37,7 @@ pub struct Route {
     pub deadlines: Deadlines,
     pub midstream: Midstream,
     pub filtered: Filtered,
+    pub embeddings: Embeddings,
     pub hedge: Option<Hedge>,
     /// For callers on a continent (ISO's two letters; `*` for the rest), regions from the nearest to the farthest.
     pub ring: BTreeMap<String, Vec<String>>,
@@ -60,6 +61,19 @@ impl Target {
     #[must_use]
     pub fn health_key(&self) -> String {
         format!("{}/{}", self.provider.name, self.model)
+    }
+
+    /// Whether it is sent the bytes of a client of this dialect, and the client gets its.
+    #[must_use]
+    pub fn speaks(&self, client: ClientDialect, endpoint: Endpoint) -> bool {
+        let dialect = self.provider.dialect;
+        match endpoint {
+            Endpoint::Chat | Endpoint::CountTokens => dialect == client.into(),
+            Endpoint::Completions => {
+                dialect == Dialect::OpenaiChat && self.terms.is_known_to(Ability::Completions)
+            }
+            _ => dialect == Dialect::OpenaiChat,
+        }
     }
 
     /// What it wants otherwise than its dialect says: the model's quirks where they are listed, else the provider's.
@@ -194,6 +208,16 @@ pub enum Filtered {
     Stop,
     /// The next target is asked.
     Next,
+}
+
+/// Which targets are asked for embeddings once the first has failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Embeddings {
+    /// Those of the same model: another's vectors cannot be compared with what the client has stored.
+    #[default]
+    SameModel,
+    /// All: the team knows that its models have one space, or stores nothing.
+    AnyModel,
 }
 
 /// When a second target is asked beside one that has not begun to answer.
@@ -333,6 +357,7 @@ impl Route {
             deadlines: Deadlines::default(),
             midstream: Midstream::default(),
             filtered: Filtered::default(),
+            embeddings: Embeddings::default(),
             hedge: None,
             ring: BTreeMap::new(),
         }
@@ -411,6 +436,11 @@ fn read_settings(fields: &Object<'_>, route: &mut Route, problems: &mut Problems
     }
     if let Some(node) = fields.field("filtered") {
         route.filtered = read_filtered(&node, problems).unwrap_or_default();
+    }
+    if let Some(node) = fields.field("embeddings") {
+        route.embeddings = node
+            .choice("which targets follow for embeddings", &EMBEDDINGS, problems)
+            .unwrap_or_default();
     }
 }
 
@@ -715,6 +745,15 @@ fn read_filtered(node: &Node<'_>, problems: &mut Problems) -> Option<Filtered> {
 }
 
 const FILTERED: [(&str, Filtered); 2] = [("stop", Filtered::Stop), ("next", Filtered::Next)];
+
+const EMBEDDINGS: [(&str, Embeddings); 2] = [
+    ("same_model", Embeddings::SameModel),
+    ("any_model", Embeddings::AnyModel),
+];
+
+pub(super) fn embeddings_names() -> Vec<&'static str> {
+    EMBEDDINGS.iter().map(|(name, _)| *name).collect()
+}
 
 pub(super) fn filtered_names() -> Vec<&'static str> {
     FILTERED.iter().map(|(name, _)| *name).collect()

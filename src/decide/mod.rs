@@ -22,7 +22,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::classify::Traits;
-use crate::config::{Constraints, Route};
+use crate::config::{Constraints, Embeddings, Route};
+use crate::dialects::Endpoint;
 use crate::health::{Admission, View};
 
 pub use cost::{prompt_tokens, warm_tokens};
@@ -113,11 +114,22 @@ pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
     if constraints.allow_fallbacks == Some(false) && constraints.order.is_empty() {
         order.truncate(1);
     }
+    if traits.endpoint == Endpoint::Embeddings && route.embeddings == Embeddings::SameModel {
+        keep_model_of_first(&mut order, &candidates);
+    }
     Plan {
         candidates,
         order,
         settings,
         rules: fired.iter().map(|fired| fired.name.clone()).collect(),
+    }
+}
+
+/// Vectors of different models cannot be compared: the first choice settles the model.
+fn keep_model_of_first(order: &mut Vec<usize>, candidates: &[Candidate]) {
+    let model = |place: &usize| candidates.get(*place).map(|candidate| &candidate.model);
+    if let Some(first) = order.first().and_then(model) {
+        order.retain(|place| model(place) == Some(first));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::classify::Traits;
 use crate::config::{
     Constraints, Deadlines, Limits, Prefer, Require, Route, Rule, Sort, Subject, Target,
 };
-use crate::dialects::Dialect;
+use crate::dialects::Endpoint;
 use crate::health::View;
 use crate::providers::Ability;
 
@@ -27,6 +27,14 @@ pub enum Exclusion {
     /// Its dialect has no words for a field of the request.
     CannotCarry {
         field: String,
+    },
+    /// Its model is known not to do what this endpoint asks for.
+    LacksEndpoint {
+        endpoint: Endpoint,
+    },
+    /// Its provider's dialect has no such endpoint.
+    NoEndpoint {
+        endpoint: Endpoint,
     },
     /// It is expected to take more than the route's limit of this name.
     #[serde(alias = "cost_above_limit")]
@@ -58,6 +66,13 @@ impl fmt::Display for Exclusion {
             Self::LacksJsonSchema => f.write_str("lacks json_schema"),
             Self::LacksContext => f.write_str("the prompt is longer than its context"),
             Self::CannotCarry { field } => write!(f, "its dialect cannot carry `{field}`"),
+            Self::LacksEndpoint { endpoint } => match Ability::for_endpoint(*endpoint) {
+                Some(ability) => write!(f, "lacks {}", ability.name()),
+                None => write!(f, "lacks {}", endpoint.name()),
+            },
+            Self::NoEndpoint { endpoint } => {
+                write!(f, "its dialect has no {}", endpoint.path())
+            }
             Self::Limit { limit } => write!(f, "beyond the route's limit `{limit}`"),
             Self::Request { limit } => write!(f, "beyond the request's `{limit}`"),
             Self::Rule { rule } => write!(f, "excluded by rule `{rule}`"),
@@ -175,6 +190,15 @@ pub(super) fn exclusion(
 
 /// What the request needs and the target has not.
 fn lack(target: &Target, traits: &Traits, view: &View) -> Option<Exclusion> {
+    let endpoint = traits.endpoint;
+    if let Some(ability) = Ability::for_endpoint(endpoint) {
+        if !target.speaks(endpoint.dialect(), endpoint) {
+            return Some(Exclusion::NoEndpoint { endpoint });
+        }
+        if !target.terms.may(ability) {
+            return Some(Exclusion::LacksEndpoint { endpoint });
+        }
+    }
     let lacks = |needed: bool, ability| needed && !target.terms.may(ability);
     if lacks(traits.has_tools, Ability::Tools) {
         return Some(Exclusion::LacksTools);
@@ -191,7 +215,9 @@ fn lack(target: &Target, traits: &Traits, view: &View) -> Option<Exclusion> {
     }
     let field = traits.unportable.as_ref()?;
     let field = field.clone();
-    let is_foreign = traits.dialect.map(Dialect::from) != Some(target.provider.dialect);
+    let is_foreign = traits
+        .dialect
+        .is_none_or(|client| !target.speaks(client, endpoint));
     is_foreign.then_some(Exclusion::CannotCarry { field })
 }
 

@@ -126,6 +126,12 @@ impl TextSize {
         self.last = LINE_END;
     }
 
+    /// Takes text that its writer has cut into tokens already.
+    pub(super) fn push_tokens(&mut self, tokens: Tokens) {
+        let millitokens = tokens.0.saturating_mul(1_000);
+        self.millitokens = self.millitokens.saturating_add(millitokens);
+    }
+
     /// Takes JSON that the model reads as it stands.
     pub(super) fn push_json(&mut self, raw: Raw) {
         self.last = LINE_END;

@@ -16,6 +16,7 @@
 
 mod anthropic;
 mod client_error;
+mod endpoint;
 mod estimate;
 mod fault;
 mod openai_chat;
@@ -34,6 +35,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use client_error::{ClientError, encode_error, encode_error_event};
+pub use endpoint::{Endpoint, Form, Take, encode_completion};
 pub use estimate::{CLASSES, CONTEXTS, TextSize, features};
 pub use outline::{Asked, CONSTRAINT_BYTES_MAX, Ours, Outline};
 pub use prefix::{Boundary, CACHED_TOKENS_MIN, Prefix};
@@ -122,7 +124,7 @@ impl From<ClientDialect> for Dialect {
 pub struct Outgoing {
     /// To be appended to the provider's base URL.
     pub path: Cow<'static, str>,
-    pub headers: Vec<(&'static str, &'static str)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     pub body: Vec<u8>,
 }
 
@@ -276,13 +278,16 @@ pub fn encode_parsed(
 }
 
 fn outgoing(provider: Dialect, body: Vec<u8>) -> Outgoing {
-    let content_type = ("content-type", "application/json");
+    let content_type = ("content-type", "application/json".into());
     let (path, headers) = match provider {
         Dialect::OpenaiChat => ("/chat/completions", vec![content_type]),
         Dialect::OpenaiResponses => ("/responses", vec![content_type]),
         Dialect::Anthropic => (
             "/messages",
-            vec![content_type, ("anthropic-version", anthropic::VERSION)],
+            vec![
+                content_type,
+                ("anthropic-version", anthropic::VERSION.into()),
+            ],
         ),
     };
     Outgoing {

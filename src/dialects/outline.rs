@@ -178,7 +178,19 @@ pub(super) struct Scanned {
 
 impl Outline {
     /// Adds what every dialect has. Without `model` the first of `models` is it.
-    pub(super) fn with(mut self, scanned: Scanned) -> Result<Self, RequestError> {
+    pub(super) fn with(self, scanned: Scanned) -> Result<Self, RequestError> {
+        let named = self.named_by(scanned);
+        if named.model.is_empty() {
+            return Err(read::missing(
+                format_args!("model"),
+                "it names a route, or `provider/model`",
+            ));
+        }
+        Ok(named)
+    }
+
+    /// The same where it need not name a model.
+    pub(super) fn named_by(mut self, scanned: Scanned) -> Self {
         self.dropped = scanned.dropped;
         self.ours = scanned.ours;
         let names = &mut self.ours.fallbacks;
@@ -186,13 +198,7 @@ impl Outline {
             self.model = names.remove(0);
         }
         names.retain(|name| *name != self.model);
-        if self.model.is_empty() {
-            return Err(read::missing(
-                format_args!("model"),
-                "it names a route, or `provider/model`",
-            ));
-        }
-        Ok(self)
+        self
     }
 }
 

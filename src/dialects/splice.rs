@@ -27,18 +27,18 @@ const INCLUDE_USAGE: &str = "include_usage";
 const LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 
 /// Where a field lies in the body.
-struct Field<'a> {
-    key: std::borrow::Cow<'a, str>,
+pub(super) struct Field<'a> {
+    pub key: std::borrow::Cow<'a, str>,
     key_span: Range<usize>,
     /// From the key's first quote to the value's last byte.
-    span: Range<usize>,
-    value: Raw<'a>,
+    pub span: Range<usize>,
+    pub value: Raw<'a>,
     value_span: Range<usize>,
 }
 
-struct Edit {
-    span: Range<usize>,
-    with: String,
+pub(super) struct Edit {
+    pub span: Range<usize>,
+    pub with: String,
 }
 
 /// The body to send.
@@ -80,6 +80,19 @@ pub(super) fn splice(
     let is_followed = removed.contains(&false);
     remove(&fields, &removed, &mut edits);
     insert(text, 0, inserts, is_followed, &mut edits);
+    Ok(apply(text, edits))
+}
+
+/// The body of another endpoint than a conversation's: its model, and nothing that is said to the router alone.
+pub(super) fn splice_model(body: &[u8], model: &str) -> Result<Vec<u8>, RequestError> {
+    let text = read::utf8(body)?;
+    let fields = fields(text, 0, "body")?;
+    let mut edits = Vec::new();
+    let mut inserts = String::new();
+    set(&fields, "model", &quoted(model), &mut edits, &mut inserts);
+    let removed: Vec<bool> = fields.iter().map(is_ours).collect();
+    remove(&fields, &removed, &mut edits);
+    insert(text, 0, inserts, removed.contains(&false), &mut edits);
     Ok(apply(text, edits))
 }
 
@@ -316,7 +329,7 @@ fn is_ours(field: &Field) -> bool {
 }
 
 /// Removes fields, each with the comma after it, or, behind the last one that stays, with the comma before it.
-fn remove(fields: &[Field], removed: &[bool], edits: &mut Vec<Edit>) {
+pub(super) fn remove(fields: &[Field], removed: &[bool], edits: &mut Vec<Edit>) {
     let last_kept = removed.iter().rposition(|gone| !gone);
     let mut nexts = fields.iter().skip(1).map(|next| next.span.start);
     let mut end_before = None;
@@ -353,7 +366,7 @@ fn insert(text: &str, start: usize, mut inserts: String, is_followed: bool, edit
     });
 }
 
-fn apply(text: &str, mut edits: Vec<Edit>) -> Vec<u8> {
+pub(super) fn apply(text: &str, mut edits: Vec<Edit>) -> Vec<u8> {
     edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
     let added: usize = edits.iter().map(|edit| edit.with.len()).sum();
     let mut out = Vec::with_capacity(text.len() + added);
@@ -369,7 +382,11 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> Vec<u8> {
 }
 
 /// The fields of the object that `text` is. `start` is where `text` lies in the body.
-fn fields<'a>(text: &'a str, start: usize, what: &str) -> Result<Vec<Field<'a>>, RequestError> {
+pub(super) fn fields<'a>(
+    text: &'a str,
+    start: usize,
+    what: &str,
+) -> Result<Vec<Field<'a>>, RequestError> {
     struct Fields<'a>(&'a str, usize);
     impl<'a> Visitor<'a> for Fields<'a> {
         type Value = Vec<Field<'a>>;

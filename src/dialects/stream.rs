@@ -1,5 +1,6 @@
 //! A streamed answer in either direction: one state machine per dialect and direction, behind one type each.
 
+use super::endpoint::CompletionEncoder;
 use super::{ClientDialect, Dialect, anthropic, openai_chat, openai_responses};
 use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse::{self, write_event};
@@ -80,9 +81,16 @@ enum Encoder {
     OpenaiChat(openai_chat::StreamEncoder),
     Anthropic(anthropic::StreamEncoder),
     OpenaiResponses(openai_responses::StreamEncoder),
+    Completion(CompletionEncoder),
 }
 
 impl StreamEncoder {
+    /// For a client of OpenAI's legacy completions.
+    #[must_use]
+    pub fn of_completion(created: UnixMillis) -> Self {
+        Self(Encoder::Completion(CompletionEncoder::new(created)))
+    }
+
     /// `created` is when the exchange began. `include_usage` is for dialects where usage is an event of its
     /// own; the others always tell it.
     #[must_use]
@@ -105,6 +113,7 @@ impl StreamEncoder {
             Encoder::OpenaiChat(encoder) => encoder.push(event, out),
             Encoder::Anthropic(encoder) => encoder.push(event, out),
             Encoder::OpenaiResponses(encoder) => encoder.push(event, out),
+            Encoder::Completion(encoder) => encoder.push(event, out),
         }
     }
 }

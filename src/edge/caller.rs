@@ -14,7 +14,7 @@ use crate::access::{KEY_BYTES_MAX, KeyTerms};
 use crate::chat::RequestError;
 use crate::classify::{Caller, shortened};
 use crate::config::sha256_hex;
-use crate::dialects::{ClientDialect, ClientError};
+use crate::dialects::{ClientDialect, ClientError, Endpoint};
 use crate::units::UnixMillis;
 
 /// The keys of local mode.
@@ -122,6 +122,7 @@ pub fn caller_of(
     request: &Request,
     terms: &KeyTerms,
     dialect: ClientDialect,
+    endpoint: Endpoint,
     at: UnixMillis,
 ) -> Caller {
     let place = js::get(request, "cf");
@@ -132,6 +133,7 @@ pub fn caller_of(
     };
     Caller {
         dialect: Some(dialect),
+        endpoint,
         at,
         key: terms.name.clone(),
         team: terms.team.clone(),

@@ -74,6 +74,7 @@ pub async fn drive(
         relay: None,
         pumps: FuturesUnordered::new(),
         is_broken: false,
+        tells_failures: false,
     };
     let mut outputs = outputs;
     loop {
@@ -121,6 +122,8 @@ struct Driver {
     pumps: FuturesUnordered<Pin<Box<dyn Future<Output = bool>>>>,
     /// Whether a relayed stream broke on its way, so that what follows must not look like its end.
     is_broken: bool,
+    /// Whether the client's body is a stream of events, in which a failure is told. Any other is torn.
+    tells_failures: bool,
 }
 
 impl Driver {
@@ -238,9 +241,7 @@ impl Driver {
             }
         }
         let is_whole = record.is_some();
-        let is_completed = record
-            .as_ref()
-            .is_some_and(|record| record.outcome.code == Ending::Completed);
+        let ending = record.as_ref().map(|record| record.outcome.code);
         if let Some(record) = record {
             journal::append(&record, &self.env, &self.context);
         }
@@ -256,7 +257,11 @@ impl Driver {
         }
         // An answer that is whole, but not all of which went through, is not ended as if it were. Where we broke it off,
         // because nothing came any more, it did go through.
-        let is_torn = is_completed && self.is_broken && !has_cut_off;
+        let is_torn = match ending {
+            Some(Ending::Completed) => self.is_broken && !has_cut_off,
+            Some(Ending::Cut) => !self.tells_failures,
+            _ => false,
+        };
         if is_torn {
             bytes.clear();
         }
@@ -306,6 +311,7 @@ impl Driver {
         };
         let readable: ReadableStream = js::get(&pipe, "readable").unchecked_into();
         let writable: WritableStream = js::get(&pipe, "writable").unchecked_into();
+        self.tells_failures = head.content_type.contains("event-stream");
         let twin = relayed.and_then(|(attempt, _)| self.twins.get_mut(attempt)?.take());
         let response = respond::stream(head, &readable);
         if let (Some((attempt, look_within)), Some(twin)) = (relayed, twin) {

@@ -36,7 +36,7 @@ use crate::chat::RequestError;
 use crate::classify::{Caller, LIMITS_HEADER, Traits};
 use crate::config::{Catalogue, Route};
 use crate::decide::{Seed, redirect};
-use crate::dialects::{Asked, ClientDialect, ClientError, Outline, outline};
+use crate::dialects::{Asked, ClientDialect, ClientError, Endpoint, Form, Outline, outline};
 use crate::exchange::{Order, REDIRECTS_MAX, Routing};
 use crate::journal::{ConfigRevisions, Record};
 
@@ -87,7 +87,7 @@ impl Edge {
         let (path, query) = path_of(&url);
         let method = self.request.method();
         let dialect = match path {
-            "/v1/messages" => ClientDialect::Anthropic,
+            "/v1/messages" | "/v1/messages/count_tokens" => ClientDialect::Anthropic,
             "/v1/responses" => ClientDialect::OpenaiResponses,
             // Anthropic's API demands this header, so its SDKs always send it.
             "/v1/route" if header(&self.request, "anthropic-version").is_some() => {
@@ -97,7 +97,7 @@ impl Edge {
         };
         let answered = match (method.as_str(), path) {
             ("POST", "/v1/chat/completions" | "/v1/messages" | "/v1/responses") => {
-                self.chat(dialect).await
+                self.serve(dialect, Endpoint::Chat).await
             }
             _ => self.answer_others(&method, path, query, dialect).await,
         };
@@ -116,6 +116,9 @@ impl Edge {
             ("GET", "/healthz") => Box::pin(async { Ok(self.healthz().await) }),
             ("GET", "/v1/models") => Box::pin(self.models()),
             ("POST", "/v1/route") => Box::pin(self.explain(dialect)),
+            ("POST", _) if let Some(endpoint) = Endpoint::at(path) => {
+                Box::pin(self.serve(dialect, endpoint))
+            }
             ("GET", _) if path.starts_with("/schema/") => {
                 Box::pin(future::ready(schema::answer(path)))
             }
@@ -162,15 +165,16 @@ impl Edge {
         key_terms(&self.request, &self.env, &self.entries).await
     }
 
-    async fn chat(&self, dialect: ClientDialect) -> Answered {
+    async fn serve(&self, dialect: ClientDialect, endpoint: Endpoint) -> Answered {
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
-        let caller = caller_of(&self.request, &terms, dialect, now);
+        let caller = caller_of(&self.request, &terms, dialect, endpoint, now);
         match self.order(dialect, &id, &terms, caller.clone()).await {
             Ok(order) => Ok(self.run(order).await),
             Err(refusal) => {
                 let traits = refusal.traits.unwrap_or_else(|| Traits {
+                    endpoint,
                     key: caller.key,
                     team: caller.team,
                     ..Traits::default()
@@ -190,7 +194,7 @@ impl Edge {
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
-        let caller = caller_of(&self.request, &terms, dialect, now);
+        let caller = caller_of(&self.request, &terms, dialect, Endpoint::Chat, now);
         let order = self.order(dialect, &id, &terms, caller).await;
         let order = order.map_err(|refusal| refusal.error)?;
         Ok(respond::json(200, &drive::explain(&order)))
@@ -207,7 +211,10 @@ impl Edge {
         let body = body(&self.request, BODY_BYTES_MAX)
             .await
             .map_err(Refusal::from)?;
-        let outline = outline(dialect, &body).map_err(Refusal::from)?;
+        let (form, outline) = match caller.endpoint {
+            Endpoint::Chat => (Form::Json, outline(dialect, &body).map_err(Refusal::from)?),
+            endpoint => self.read(endpoint, &body)?,
+        };
         let limits = self.request.headers().get(LIMITS_HEADER).ok().flatten();
         caller
             .constrain(&outline, limits.as_deref())
@@ -226,12 +233,21 @@ impl Edge {
         Ok(Order {
             id: id.to_owned(),
             client: dialect,
+            form,
             prefix: outline.prefix.clone(),
             body,
             routing,
             fallbacks,
             is_explained: self.is_explained(),
         })
+    }
+
+    /// Reads the body of what is no conversation.
+    fn read(&self, endpoint: Endpoint, body: &[u8]) -> Result<(Form, Outline), RequestError> {
+        let content_type = header(&self.request, "content-type");
+        let form = Form::of(endpoint, &content_type.unwrap_or_default())?;
+        let outline = endpoint.outline(&form, body)?;
+        Ok((form, outline))
     }
 
     /// The request as the route that is asked for takes it, or the route that its rules send it on to.
@@ -247,7 +263,8 @@ impl Edge {
             route: asked.name.chars().take(MODEL_BYTES_MAX).collect(),
             traits: Some(Traits::of(asking.outline, &asked.model, caller)),
         };
-        let mut found = match self.find_route(&asked.name, terms).await {
+        let endpoint = caller.endpoint;
+        let mut found = match self.find_route(&asked.name, endpoint, terms).await {
             Ok(found) => found,
             Err(error) => return Err(refused(error, caller)),
         };
@@ -270,7 +287,7 @@ impl Edge {
                 });
             };
             via.push(found.route.name.clone());
-            found = match self.find_route(&next, &anyone).await {
+            found = match self.find_route(&next, endpoint, &anyone).await {
                 Ok(found) => found,
                 Err(error) => return Err(refused(error, caller)),
             };
@@ -299,7 +316,12 @@ impl Edge {
         head.await.unwrap_or_else(|_| Response::error())
     }
 
-    async fn find_route(&self, name: &str, terms: &KeyTerms) -> Result<FoundRoute, ClientError> {
+    async fn find_route(
+        &self,
+        name: &str,
+        endpoint: Endpoint,
+        terms: &KeyTerms,
+    ) -> Result<FoundRoute, ClientError> {
         if name.len() > MODEL_BYTES_MAX {
             let expected = format!("at most {MODEL_BYTES_MAX} bytes");
             let field = "model".to_owned();
@@ -308,11 +330,22 @@ impl Edge {
                 expected,
             }));
         }
-        let names: &[&str] = if name == "auto" { &AUTO } else { &[name] };
+        let names: &[&str] = match name {
+            "auto" => &AUTO,
+            "" => endpoint.unnamed(),
+            _ => &[name],
+        };
         for name in names {
             if let Some(found) = self.look_up(name, terms).await? {
                 return Ok(found);
             }
+        }
+        if name.is_empty() {
+            return Err(ClientError::from(&RequestError::Missing {
+                field: "model".to_owned(),
+                remedy: "it names a route, or `provider/model`; the routes that serve without it are \
+                         `moderation` or `images`, else `auto`",
+            }));
         }
         if let Some(found) = self.direct(name, terms).await? {
             return Ok(found);
@@ -449,8 +482,9 @@ fn no_such_path(method: &str, path: &str) -> ClientError {
         status: 404,
         code: "not_found".to_owned(),
         message: format!(
-            "no such path: {method} {path}; there are POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, \
-             POST /v1/route, GET /v1/models, GET /healthz, GET /schema/<name>.json, GET /admin/api/records and /admin/api/config"
+            "no such path: {method} {path}; there are POST /v1/chat/completions, /v1/responses, /v1/messages, \
+             {}, /v1/route, GET /v1/models, /healthz, /schema/<name>.json, /admin/api/records and /admin/api/config",
+            Endpoint::paths()
         ),
         param: None,
         retry_after: None,

@@ -27,7 +27,7 @@ pub fn stream(head: &ResponseHead, body: &ReadableStream) -> Response {
 pub fn json(status: u16, body: &impl serde::Serialize) -> Response {
     let head = ResponseHead {
         status,
-        content_type: "application/json",
+        content_type: "application/json".into(),
         headers: Vec::new(),
     };
     serde_json::to_vec(body).map_or_else(|_| bug(), |bytes| whole(&head, &bytes))
@@ -40,7 +40,7 @@ pub fn error(
 ) -> Response {
     let head = ResponseHead {
         status: error.status,
-        content_type: "application/json",
+        content_type: "application/json".into(),
         headers,
     };
     whole(&head, &encode_error(dialect, error))
@@ -54,7 +54,7 @@ fn bug() -> Response {
 /// Status and headers. What a dialect or a team names is text of any kind, and not all of it can be a header's value.
 fn init(head: &ResponseHead) -> ResponseInit {
     let own = [
-        ("content-type", head.content_type),
+        ("content-type", head.content_type.as_ref()),
         // A cache or a proxy that buffers would hold back the first token.
         ("cache-control", "no-store"),
     ];

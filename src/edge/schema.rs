@@ -20,7 +20,7 @@ pub fn answer(path: &str) -> Result<Response, ClientError> {
     let text = name.and_then(schema::text).ok_or_else(|| unknown(path))?;
     let head = ResponseHead {
         status: 200,
-        content_type: "application/schema+json",
+        content_type: "application/schema+json".into(),
         headers: Vec::new(),
     };
     Ok(respond::whole(&head, text.as_bytes()))

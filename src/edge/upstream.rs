@@ -142,7 +142,8 @@ async fn send(
     let own = [("user-agent", USER_AGENT)];
     let credential = credential.as_ref();
     let credential = credential.map(|(name, value)| (name.as_str(), value.as_str()));
-    let dialect = call.headers.iter().copied();
+    let dialect = call.headers.iter();
+    let dialect = dialect.map(|(name, value)| (*name, value.as_ref()));
     let headers: Vec<_> = own.into_iter().chain(dialect).chain(credential).collect();
     let response = fetch(&url, &headers, &call.body, signal)
         .await
@@ -154,13 +155,19 @@ async fn send(
         retry_after: text("retry-after"),
         retry_after_ms: text("retry-after-ms"),
     };
+    // What is JSON is read whole, whatever was asked for.
+    let is_relayed = may_relay && head.status < 300 && !head.content_type.contains("json");
     let is_stream = head.content_type.contains("event-stream");
     let length = || text("content-length").and_then(|length| length.parse::<u32>().ok());
-    if head.status < 300 && !is_stream && length().is_some_and(|length| length <= WHOLE_BYTES_MAX) {
+    if head.status < 300
+        && !is_stream
+        && !is_relayed
+        && length().is_some_and(|length| length <= WHOLE_BYTES_MAX)
+    {
         return Ok((head, Body::read_by(Some(Reader::Whole(response)))));
     }
     let body = match response.body() {
-        Some(body) if may_relay && is_stream && head.status < 300 => tapped(&body),
+        Some(body) if is_relayed => tapped(&body),
         Some(body) => Body::read_by(Some(Reader::Default(body.get_reader().unchecked_into()))),
         None => Body::ended(),
     };

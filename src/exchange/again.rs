@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::attempt::Attempt;
 use super::{ATTEMPTS_MAX, Exchange, Output};
 use crate::chat::AttemptFailure;
+use crate::dialects::Endpoint;
 use crate::health::Health;
 use crate::units::{Millis, UnixMillis};
 
@@ -106,7 +107,8 @@ impl Exchange {
     }
 
     pub(super) fn may_add(&self, health: &mut Health, now: UnixMillis) -> bool {
-        self.attempts.len() < ATTEMPTS_MAX && health.retries.take(now)
+        let may_wait = self.order.endpoint() != Endpoint::CountTokens;
+        may_wait && self.attempts.len() < ATTEMPTS_MAX && health.retries.take(now)
     }
 
     /// The attempts at the target in this place of the route that counts now.

@@ -7,19 +7,21 @@ use std::sync::Arc;
 
 use crate::chat::{Answer, AttemptFailure, Event, FinishReason, ProviderError, Usage};
 use crate::config::{Route, Target};
-use crate::dialects::{Dialect, TextSize, parse_answer, parse_error};
+use crate::dialects::{Dialect, Endpoint, Take, TextSize, parse_answer, parse_error};
 use crate::journal::{AttemptRecord, CountedUsage};
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
-use super::ProviderHead;
 use super::call::retry_after;
 use super::expected::Expectation;
 use super::listen::{Heard, Stream};
+use super::{Order, ProviderHead};
 
 /// The largest unstreamed answer. A long answer is some hundred kilobytes; inline images reach megabytes.
 pub(super) const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How much of an error's body is read.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+/// The longest content type that is passed on. A media type and its parameters are some tens.
+const TYPE_BYTES_MAX: usize = 256;
 /// What a stream may send before its first good token.
 const PRELUDE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -32,6 +34,9 @@ pub(super) struct Attempt {
     /// The target's place in the route.
     pub place: usize,
     pub dialect: Dialect,
+    endpoint: Endpoint,
+    /// Whether the client can read the provider's own bytes.
+    pub is_native: bool,
     pub secret: Option<String>,
     /// Whether the target was asked for a stream, and has not answered whole instead.
     pub is_streaming: bool,
@@ -79,6 +84,10 @@ enum Reading {
     /// Of a stream, all that there was.
     StreamEnded(Box<Stream>),
     Whole(Vec<u8>),
+    /// Of no stream of tokens: a sound, a text, images one by one. Nothing of it is read.
+    Bytes {
+        content_type: String,
+    },
     Refusal,
 }
 
@@ -112,15 +121,20 @@ pub(super) enum Ended {
 impl Attempt {
     /// None where the route has no target in that place, which a plan never says.
     pub fn new(
-        route: &Arc<Route>,
+        order: &Order,
         place: usize,
         secret: Option<String>,
         is_streaming: bool,
         expected: Expectation,
         now: UnixMillis,
     ) -> Option<Self> {
+        let route = &order.routing.route;
+        let target = route.targets.get(place)?;
+        let endpoint = order.endpoint();
         Some(Self {
-            dialect: route.targets.get(place)?.provider.dialect,
+            dialect: target.provider.dialect,
+            is_native: target.speaks(order.client, endpoint),
+            endpoint,
             route: Arc::clone(route),
             place,
             secret,
@@ -162,6 +176,18 @@ impl Attempt {
         self.garbled() == 0 && self.has_end_marker
     }
 
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    /// The type of an answer that goes to the client unread.
+    pub fn bytes_type(&self) -> Option<&str> {
+        match &self.reading {
+            Reading::Bytes { content_type } => Some(content_type),
+            _ => None,
+        }
+    }
+
     pub fn has_end_marker(&self) -> bool {
         self.has_end_marker
     }
@@ -196,7 +222,9 @@ impl Attempt {
                 since: self.headers_at.unwrap_or(self.sent_at),
             },
             (Reading::Stream(_), Some(since)) => Waiting::EndMarker { since },
-            (Reading::Stream(_), None) if self.first_token_at.is_none() => Waiting::FirstToken,
+            (Reading::Stream(_) | Reading::Bytes { .. }, None) if self.first_token_at.is_none() => {
+                Waiting::FirstToken
+            }
             _ => Waiting::More,
         }
     }
@@ -212,6 +240,9 @@ impl Attempt {
             return Ok(());
         }
         let kind = head.content_type.to_ascii_lowercase();
+        if !self.endpoint.is_conversation() {
+            return self.head_of_bytes(&head.content_type, &kind);
+        }
         let is_stream = kind.contains("text/event-stream");
         let is_json = kind.contains("json");
         if self.is_streaming && (is_stream || kind.is_empty()) {
@@ -233,6 +264,23 @@ impl Attempt {
         Ok(())
     }
 
+    /// The same of what is no conversation.
+    #[inline(never)]
+    fn head_of_bytes(&mut self, content_type: &str, kind: &str) -> Result<(), Failed> {
+        match self.endpoint.takes(kind) {
+            Take::Whole => {
+                self.passage = Passage::Read;
+                self.reading = Reading::Whole(Vec::new());
+            }
+            Take::Bytes => {
+                let content_type = sendable_type(content_type);
+                self.reading = Reading::Bytes { content_type };
+            }
+            Take::Nothing(expected) => return Err(plain(AttemptFailure::Malformed { expected })),
+        }
+        Ok(())
+    }
+
     /// Takes the next bytes. What was heard before a failure is returned with it.
     pub fn chunk(&mut self, bytes: &[u8], now: UnixMillis) -> (Heard, Result<(), Failed>) {
         self.heard_at = now;
@@ -243,7 +291,22 @@ impl Attempt {
         let result = match &mut self.reading {
             Reading::Stream(_) => self.stream_bytes(bytes, &mut heard),
             Reading::Whole(body) if body.len() + bytes.len() > ANSWER_BYTES_MAX => {
-                Err(too_large(ANSWER_BYTES_MAX))
+                if self.endpoint.may_be_long() {
+                    heard.raw = [body, bytes].concat();
+                    let content_type = "application/json".to_owned();
+                    self.reading = Reading::Bytes { content_type };
+                    self.first_token_at.get_or_insert(now);
+                    Ok(())
+                } else {
+                    Err(too_large(ANSWER_BYTES_MAX))
+                }
+            }
+            Reading::Bytes { .. } => {
+                heard.raw.extend_from_slice(bytes);
+                if !bytes.is_empty() {
+                    self.first_token_at.get_or_insert(now);
+                }
+                Ok(())
             }
             Reading::Whole(body) => {
                 body.extend_from_slice(bytes);
@@ -275,6 +338,13 @@ impl Attempt {
                 Err(self.refused())
             }
             Reading::Whole(body) => self.end_whole(body, takes_whole, now),
+            bytes @ Reading::Bytes { .. } => {
+                self.reading = bytes;
+                if self.first_token_at.is_none() {
+                    return Err(plain(AttemptFailure::EmptyAnswer));
+                }
+                Ok(Ended::Stream(Heard::default()))
+            }
             Reading::Stream(mut stream) => {
                 let mut heard = Heard::default();
                 let read = stream.finish(self.first_token_at.is_none(), &mut heard);
@@ -333,7 +403,11 @@ impl Attempt {
         takes_whole: bool,
         now: UnixMillis,
     ) -> Result<Ended, Failed> {
-        let answer = parse_answer(self.dialect, &body)?;
+        let answer = if self.endpoint.is_conversation() {
+            parse_answer(self.dialect, &body)?
+        } else {
+            self.endpoint.parse_answer(&body)?
+        };
         if !takes_whole {
             let expected = "an event stream";
             return Err(plain(AttemptFailure::Malformed { expected }));
@@ -400,6 +474,9 @@ impl Attempt {
             });
         }
         self.first_token_at?;
+        if !self.endpoint.has_estimated_usage() {
+            return None;
+        }
         let interim = self.usage.unwrap_or(Usage {
             prompt: self.expected.prompt,
             ..Usage::default()
@@ -464,6 +541,16 @@ impl Attempt {
             cost: self.cost(target),
         })
     }
+}
+
+/// A content type that can be a header's value; a provider may write anything.
+fn sendable_type(text: &str) -> String {
+    let is_plain =
+        text.len() <= TYPE_BYTES_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_plain && !text.is_empty() {
+        return text.to_owned();
+    }
+    "application/octet-stream".to_owned()
 }
 
 fn plain(failure: AttemptFailure) -> Failed {

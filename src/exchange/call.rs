@@ -1,11 +1,12 @@
 //! One call to a provider, before it is made: URL, headers, body, and which secret goes where.
 
+use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::ProviderHead;
+use super::{Order, ProviderHead};
 use crate::chat::RequestError;
 use crate::config::Target;
-use crate::dialects::{ClientDialect, Dialect, Prefill, Shape, encode_request};
+use crate::dialects::{Dialect, Endpoint, Outgoing, Prefill, Shape, encode_request};
 use crate::health::Health;
 use crate::providers::Auth;
 use crate::units::{Millis, Tokens, UnixMillis};
@@ -17,7 +18,7 @@ const ANSWER_TOKENS_DEFAULT: Tokens = Tokens(4_096);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub url: String,
-    pub headers: Vec<(&'static str, &'static str)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     pub body: Vec<u8>,
     pub credential: Option<Credential>,
 }
@@ -40,8 +41,7 @@ pub enum CredentialPlace {
 
 /// The client's request, as the target wants it.
 pub(super) fn call(
-    client: ClientDialect,
-    body: &[u8],
+    order: &Order,
     target: &Target,
     is_streaming: bool,
     secret: Option<String>,
@@ -55,7 +55,7 @@ pub(super) fn call(
         prefill,
         quirks: target.quirks(),
     };
-    let outgoing = encode_request(client, dialect, body, &shape)?;
+    let outgoing = outgoing(order, target, &shape)?;
     let place = match &target.provider.auth {
         Auth::None => None,
         Auth::Bearer { .. } => Some(CredentialPlace::Bearer),
@@ -74,6 +74,18 @@ pub(super) fn call(
             .zip(secret)
             .map(|(place, secret)| Credential { secret, place }),
     })
+}
+
+fn outgoing(order: &Order, target: &Target, shape: &Shape) -> Result<Outgoing, RequestError> {
+    let (client, provider) = (order.client, target.provider.dialect);
+    match order.endpoint() {
+        Endpoint::Chat => encode_request(client, provider, &order.body, shape),
+        endpoint if target.speaks(client, endpoint) => {
+            endpoint.pass_on(&order.form, &order.body, shape)
+        }
+        // The only other one that reaches targets which have no such call.
+        _ => encode_request(client, provider, &Endpoint::as_chat(&order.body)?, shape),
+    }
 }
 
 /// Anthropic's own SDKs are given the host alone and add `/v1`; a base URL written that way works here too.

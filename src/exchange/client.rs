@@ -1,9 +1,11 @@
 //! What the client sees: its answer, in its dialect, streamed or whole, or an error that says why.
 
+use std::borrow::Cow;
+
 use crate::chat::{Answer, AttemptFailure, Collector, Event, ProviderError};
 use crate::dialects::{
-    ClientDialect, ClientError, Dialect, StreamEncoder, encode_answer, encode_end, encode_error,
-    encode_error_event,
+    ClientDialect, ClientError, Endpoint, StreamEncoder, encode_answer, encode_completion,
+    encode_end, encode_error, encode_error_event,
 };
 use crate::units::{Millis, UnixMillis};
 
@@ -14,6 +16,7 @@ use super::listen::Heard;
 #[derive(Debug)]
 pub(super) struct Client {
     dialect: ClientDialect,
+    endpoint: Endpoint,
     is_streaming: bool,
     created: UnixMillis,
     sink: Sink,
@@ -21,6 +24,8 @@ pub(super) struct Client {
     has_ended: bool,
     /// A comment that comes before the end marker.
     last_words: Option<String>,
+    /// Of an answer that is passed on unread, for an endpoint that is no conversation.
+    bytes_type: Option<String>,
 }
 
 #[derive(Debug)]
@@ -38,14 +43,21 @@ enum Sink {
 }
 
 impl Client {
-    pub fn new(dialect: ClientDialect, is_streaming: bool, created: UnixMillis) -> Self {
+    pub fn new(
+        dialect: ClientDialect,
+        endpoint: Endpoint,
+        is_streaming: bool,
+        created: UnixMillis,
+    ) -> Self {
         Self {
             dialect,
+            endpoint,
             is_streaming,
             created,
             sink: Sink::Undecided,
             has_ended: false,
             last_words: None,
+            bytes_type: None,
         }
     }
 
@@ -53,20 +65,39 @@ impl Client {
         self.is_streaming
     }
 
-    pub fn content_type(&self) -> &'static str {
-        if self.is_streaming {
-            "text/event-stream; charset=utf-8"
-        } else {
-            "application/json"
+    /// Whether what the provider says is shown as it comes.
+    pub fn is_shown_at_once(&self) -> bool {
+        self.is_streaming || !self.endpoint.is_conversation()
+    }
+
+    pub fn content_type(&self) -> Cow<'static, str> {
+        match &self.bytes_type {
+            Some(content_type) => content_type.clone().into(),
+            None if self.is_streaming => "text/event-stream; charset=utf-8".into(),
+            None => "application/json".into(),
         }
     }
 
-    /// Decides how to show the answer of a provider that speaks `provider`, and whether another may carry it on.
-    pub fn commit(&mut self, provider: Dialect, may_be_carried_on: bool, now: UnixMillis) {
-        let encoder = || Box::new(StreamEncoder::new(self.dialect, now, true));
+    /// The answer is bytes of this type, which are passed on unread.
+    pub fn hand_through(&mut self, content_type: &str) {
+        self.bytes_type = Some(content_type.to_owned());
+        self.sink = Sink::Relay(None);
+        // Where they end, all has been said.
+        self.has_ended = true;
+    }
+
+    /// Decides how to show the answer, which the client can read as it is where it `is_native`, and whether another target
+    /// may carry it on.
+    pub fn commit(&mut self, is_native: bool, may_be_carried_on: bool, now: UnixMillis) {
+        let encoder = || {
+            Box::new(match self.endpoint {
+                Endpoint::Completions => StreamEncoder::of_completion(now),
+                _ => StreamEncoder::new(self.dialect, now, true),
+            })
+        };
         self.sink = if !self.is_streaming {
             Sink::Collect(Box::default())
-        } else if provider == self.dialect.into() {
+        } else if is_native {
             // Another's events would have to go on with this provider's numbers and ids of items.
             let may_be_carried_on =
                 may_be_carried_on && self.dialect != ClientDialect::OpenaiResponses;
@@ -142,11 +173,7 @@ impl Client {
     /// The end of a whole answer that came as a stream: the end marker if the provider left it out, or all of it.
     pub fn close(&mut self, is_within_an_event: bool) -> Option<Vec<u8>> {
         match std::mem::replace(&mut self.sink, Sink::Undecided) {
-            Sink::Collect(collector) => Some(encode_answer(
-                self.dialect,
-                &collector.finish(),
-                self.created,
-            )),
+            Sink::Collect(collector) => Some(self.encode(&collector.finish())),
             Sink::Undecided => None,
             Sink::Relay(_) | Sink::Encode(_) | Sink::Native if self.has_ended => None,
             Sink::Relay(_) => Some(encode_end(self.dialect)),
@@ -161,15 +188,28 @@ impl Client {
     }
 
     /// An answer that came whole: the provider's own bytes where the client can read them.
-    pub fn whole(&self, provider: Dialect, answer: &Answer, body: Vec<u8>) -> Vec<u8> {
-        if provider == self.dialect.into() {
+    pub fn whole(&self, is_native: bool, answer: &Answer, body: Vec<u8>) -> Vec<u8> {
+        if is_native {
             return body;
         }
-        encode_answer(self.dialect, answer, self.created)
+        self.encode(answer)
     }
 
-    /// Ends a stream that broke, so that no client can take it for whole.
+    fn encode(&self, answer: &Answer) -> Vec<u8> {
+        match self.endpoint {
+            Endpoint::Completions => encode_completion(answer, self.created),
+            _ => encode_answer(self.dialect, answer, self.created),
+        }
+    }
+
+    /// Ends a stream that broke, so that no client can take it for whole. Where it is no stream of events nothing can be
+    /// said, and nothing is given: the body must be torn.
     pub fn break_off(&self, error: &ClientError, is_within_an_event: bool) -> Vec<u8> {
+        if let Some(content_type) = &self.bytes_type {
+            let is_stream = content_type.to_ascii_lowercase().contains("event-stream");
+            let event = is_stream.then(|| behind(true, encode_error_event(self.dialect, error)));
+            return event.unwrap_or_default();
+        }
         let is_cut = self.is_relayed() && is_within_an_event;
         behind(is_cut, encode_error_event(self.dialect, error))
     }

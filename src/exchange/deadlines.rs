@@ -8,6 +8,7 @@
 use super::attempt::{Attempt, Waiting};
 use crate::chat::Phase;
 use crate::config::Deadlines;
+use crate::dialects::Endpoint;
 use crate::units::{Millis, UnixMillis};
 
 /// Providers send a stream's headers at once; queues on large models hold them for some seconds.
@@ -18,6 +19,8 @@ const FIRST_TOKEN_DEFAULT: Millis = Millis(120_000);
 const IDLE_DEFAULT: Millis = Millis(60_000);
 /// The time after which the official SDKs give up themselves.
 const WHOLE_DEFAULT: Millis = Millis(600_000);
+/// A count takes a fraction of a second, and there is an estimate to fall back on.
+const COUNT_DEFAULT: Millis = Millis(5_000);
 /// An error's body comes with its headers; the status alone says enough to go on.
 const REASON_MAX: Millis = Millis(5_000);
 /// A stream that said why it finished is whole; usage and the end marker have this long to follow.
@@ -57,6 +60,15 @@ pub(super) fn next_due(attempt: &Attempt, deadlines: &Deadlines) -> (UnixMillis,
     let by_silence = fail(attempt.heard_at, Phase::NextEvent, idle);
     let by_token = fail(attempt.sent_at, Phase::FirstToken, first_token);
     match attempt.waiting() {
+        // There is no stream to ask for, so the headers are waited for as the route says.
+        Waiting::Head if !attempt.endpoint().is_conversation() => {
+            let headers = deadlines.headers.unwrap_or(whole(attempt));
+            let first_token = deadlines.first_token.unwrap_or(whole(attempt));
+            sooner(
+                fail(attempt.sent_at, Phase::Headers, headers),
+                fail(attempt.sent_at, Phase::FirstToken, first_token),
+            )
+        }
         Waiting::Head if attempt.is_streaming => {
             let headers = deadlines.headers.unwrap_or(HEADERS_DEFAULT);
             sooner(fail(attempt.sent_at, Phase::Headers, headers), by_token)
@@ -66,7 +78,7 @@ pub(super) fn next_due(attempt: &Attempt, deadlines: &Deadlines) -> (UnixMillis,
         Waiting::FirstToken => sooner(by_token, by_silence),
         Waiting::Body if attempt.is_streaming => sooner(by_token, by_silence),
         Waiting::Body => {
-            let whole = fail(attempt.sent_at, Phase::End, WHOLE_DEFAULT);
+            let whole = fail(attempt.sent_at, Phase::End, whole(attempt));
             sooner(whole, by_silence)
         }
         Waiting::Reason { since } => {
@@ -75,6 +87,13 @@ pub(super) fn next_due(attempt: &Attempt, deadlines: &Deadlines) -> (UnixMillis,
         }
         Waiting::More => by_silence,
         Waiting::EndMarker { since } => (since + FINISH_GRACE, Due::Complete),
+    }
+}
+
+fn whole(attempt: &Attempt) -> Millis {
+    match attempt.endpoint() {
+        Endpoint::CountTokens => COUNT_DEFAULT,
+        _ => WHOLE_DEFAULT,
     }
 }
 

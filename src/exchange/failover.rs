@@ -7,7 +7,7 @@ use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
 use crate::chat::{AttemptFailure, FinishReason, ProviderError, RequestError};
 use crate::config::{Filtered, Midstream, Target};
 use crate::decide::Exclusion;
-use crate::dialects::ClientError;
+use crate::dialects::{ClientError, Endpoint};
 use crate::health::{Health, Observation};
 use crate::journal::Ending;
 use crate::units::UnixMillis;
@@ -53,7 +53,11 @@ impl Exchange {
             running.prelude = Heard::default();
         }
         let is_key_at_fault = self.rest_key(attempt, &failure, health, now);
-        if !is_key_at_fault && let Some(target) = self.target_of(attempt) {
+        let teaches = self.order.endpoint().teaches_health();
+        if !is_key_at_fault
+            && teaches
+            && let Some(target) = self.target_of(attempt)
+        {
             let key = target.health_key();
             health.observe(&key, &Observation::Failed(failure.clone()), now);
         }
@@ -106,7 +110,9 @@ impl Exchange {
         let winner = self.winner.and_then(|winner| self.attempts.get(winner));
         let is_within_an_event = winner.is_some_and(Attempt::ends_within_an_event);
         let event = self.client.break_off(&error, is_within_an_event);
-        outputs.push(Output::Emit(event));
+        if !event.is_empty() {
+            outputs.push(Output::Emit(event));
+        }
         let code = self.shown.broken.as_ref().unwrap_or(failure).code();
         self.finish(Ending::Cut, 200, Some(code.to_owned()), now, outputs);
     }
@@ -138,7 +144,7 @@ impl Exchange {
             return false;
         };
         let pool = target.provider.auth.secrets();
-        if pool.len() < 2 {
+        if pool.len() < 2 || !self.order.endpoint().teaches_health() {
             return false;
         }
         health.rest_key(secret, failure, now);
@@ -211,8 +217,10 @@ impl Exchange {
             return Err(NotSent::TooLong);
         }
         let traits = &routing.traits;
+        let endpoint = traits.endpoint;
+        let may_collect = endpoint.is_conversation() && traits.unportable.is_none();
         let is_streaming = traits.is_streaming
-            || (traits.unportable.is_none()
+            || (may_collect
                 && (deadlines::need_stream(&self.plan.settings.deadlines)
                     || routing.route.hedge.is_some()));
         let draw = routing
@@ -221,7 +229,7 @@ impl Exchange {
             .wrapping_add(u64::try_from(number).unwrap_or_default());
         let secret = call::choose_secret(target, health, draw, now);
         let attempt = Attempt::new(
-            &routing.route,
+            &self.order,
             place,
             secret.clone(),
             is_streaming,
@@ -231,23 +239,18 @@ impl Exchange {
         let Some(mut attempt) = attempt else {
             return Err(NotSent::NotTranslatable);
         };
-        let call = call::call(
-            self.order.client,
-            &self.order.body,
-            target,
-            is_streaming,
-            secret,
-            self.prefill(),
-        );
+        let call = call::call(&self.order, target, is_streaming, secret, self.prefill());
         match call {
             Ok(call) => {
                 let key = target.health_key();
-                health.observe(&key, &Observation::Sent, now);
+                if endpoint.teaches_health() {
+                    health.observe(&key, &Observation::Sent, now);
+                }
+                let is_sound_stream = || traits.is_streaming && health.is_sound(&key);
                 // What is passed on unread cannot be mended, held back or carried on.
-                let may_relay = traits.is_streaming
-                    && routing.route.midstream == Midstream::Error
-                    && attempt.dialect == self.order.client.into()
-                    && health.is_sound(&key);
+                let may_relay = routing.route.midstream == Midstream::Error
+                    && attempt.is_native
+                    && (endpoint.may_be_bytes() || is_sound_stream());
                 if may_relay {
                     attempt.passage = Passage::ToBeRelayed;
                 }
@@ -286,6 +289,9 @@ impl Exchange {
 
     /// No target is left: the client gets the reason.
     pub(super) fn give_up(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        if self.order.endpoint() == Endpoint::CountTokens {
+            return self.tell_estimate(now, outputs);
+        }
         let own_words = self.refusal_as_it_came();
         let (error, ending) = match &self.last_failure {
             None => (ClientError::from(&self.no_candidate()), Ending::Rejected),
@@ -301,7 +307,7 @@ impl Exchange {
         }
         let head = ResponseHead {
             status: error.status,
-            content_type: "application/json",
+            content_type: "application/json".into(),
             headers,
         };
         outputs.push(Output::Respond(head));
@@ -345,10 +351,19 @@ impl Exchange {
         if let Some(field) = &self.order.routing.traits.unportable
             && candidates.clone().any(is_beyond)
         {
-            let dialect = self.order.client.name();
+            let able = match self.order.endpoint() {
+                Endpoint::Completions => "that has `completions` in its `can`".to_owned(),
+                _ => format!("that speaks {}", self.order.client.name()),
+            };
             reasons.push(format!(
-                "leave `{field}` out, or give the route a target that speaks {dialect}"
+                "leave `{field}` out, or give the route a target {able}"
             ));
+        }
+        let has_none = |it: &crate::decide::Candidate| {
+            matches!(it.excluded, Some(Exclusion::NoEndpoint { .. }))
+        };
+        if candidates.clone().any(has_none) {
+            reasons.push("give the route a target whose provider speaks openai-chat".to_owned());
         }
         let earlier = self.passed.iter().map(|told| told.route.as_str());
         let routes = earlier.chain([self.order.routing.route.name.as_str()]);

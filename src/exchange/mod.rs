@@ -15,6 +15,7 @@ mod again;
 mod attempt;
 mod call;
 mod client;
+mod count;
 mod deadlines;
 mod expected;
 mod failover;
@@ -24,9 +25,12 @@ mod order;
 mod report;
 mod resume;
 
+use std::borrow::Cow;
+
 use crate::chat::{Answer, AttemptFailure, ProviderError};
 use crate::config::Midstream;
 use crate::decide::{Candidate, Plan};
+use crate::dialects::Endpoint;
 use crate::health::{Health, Observation};
 use crate::journal::{Ending, Explanation, Record};
 use crate::units::{Millis, UnixMillis};
@@ -46,6 +50,9 @@ pub const ATTEMPTS_MAX: usize = 8;
 /// The longest stream of which anything may have to be kept: what a slow client has not taken yet, where it is passed on
 /// unread; what its encoder holds back, where it is translated. A long answer has some hundred kilobytes.
 const KEPT_BYTES_MAX: u64 = ANSWER_BYTES_MAX as u64;
+/// The same where the answer is no conversation but a sound or images, which are larger. Only what a slow client has not
+/// taken is kept.
+const BYTES_KEPT_MAX: u64 = 2 * KEPT_BYTES_MAX;
 /// Routes that one request may be sent on to; `waypost check` refuses circles, a raw put does not.
 pub const REDIRECTS_MAX: usize = 4;
 /// The longest value of `x-waypost-explain`. Node and others refuse a response whose headers together pass 16 KiB.
@@ -118,7 +125,7 @@ pub enum Output {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
     pub status: u16,
-    pub content_type: &'static str,
+    pub content_type: Cow<'static, str>,
     pub headers: Vec<(&'static str, String)>,
 }
 
@@ -150,7 +157,9 @@ impl Exchange {
     /// Decides, and sends the first attempt or the reason why there is none.
     pub fn begin(order: Order, health: &mut Health, now: UnixMillis) -> (Self, Vec<Output>) {
         let plan = order.routing.plan(&order.prefix, health, now);
-        let client = Client::new(order.client, order.routing.traits.is_streaming, now);
+        let endpoint = order.endpoint();
+        let is_streaming = order.routing.traits.is_streaming;
+        let client = Client::new(order.client, endpoint, is_streaming, now);
         let mut exchange = Self {
             order,
             began_at: now,
@@ -169,7 +178,11 @@ impl Exchange {
         };
         let mut outputs = Vec::new();
         health.retries.request(now);
-        exchange.try_next(health, now, &mut outputs);
+        if endpoint == Endpoint::CountTokens {
+            exchange.begin_count(health, now, &mut outputs);
+        } else {
+            exchange.try_next(health, now, &mut outputs);
+        }
         exchange.set_wake(now, &mut outputs);
         (exchange, outputs)
     }
@@ -247,10 +260,15 @@ impl Exchange {
         };
         let (heard, result) = running.chunk(bytes, now);
         self.hear(attempt, heard, health, now, outputs);
+        let kept_max = if self.order.endpoint().is_conversation() {
+            KEPT_BYTES_MAX
+        } else {
+            BYTES_KEPT_MAX
+        };
         let is_flood = self.client.may_keep()
             && self
                 .live(attempt)
-                .is_some_and(|running| running.bytes() > KEPT_BYTES_MAX);
+                .is_some_and(|running| running.bytes() > kept_max);
         let failed = if is_flood {
             Err(attempt::too_large(ANSWER_BYTES_MAX))
         } else {
@@ -272,8 +290,8 @@ impl Exchange {
         now: UnixMillis,
         outputs: &mut Vec<Output>,
     ) {
-        let shows_at_once =
-            self.client.is_streaming() && self.order.routing.route.midstream != Midstream::Buffer;
+        let is_held_back = self.order.routing.route.midstream == Midstream::Buffer;
+        let shows_at_once = self.client.is_shown_at_once() && !is_held_back;
         let Some(running) = self.attempts.get_mut(attempt) else {
             return;
         };
@@ -310,7 +328,8 @@ impl Exchange {
             return;
         };
         let prelude = std::mem::take(&mut running.prelude);
-        let dialect = running.dialect;
+        let is_native = running.is_native;
+        let bytes_type = running.bytes_type().map(str::to_owned);
         let is_relayed = running.passage == Passage::ToBeRelayed;
         if is_relayed {
             running.passage = Passage::Relayed;
@@ -321,7 +340,10 @@ impl Exchange {
             self.show(prelude, outputs);
             return;
         }
-        self.client.commit(dialect, carries_on, now);
+        match bytes_type {
+            Some(content_type) => self.client.hand_through(&content_type),
+            None => self.client.commit(is_native, carries_on, now),
+        }
         if is_relayed {
             self.client.relay();
         }
@@ -361,8 +383,10 @@ impl Exchange {
         match running.end(takes_whole, now) {
             Ok(Ended::Stream(heard)) => {
                 self.hear(attempt, heard, health, now, outputs);
-                let is_sound = self.attempts.get(attempt).is_some_and(Attempt::is_sound);
-                self.note_stream(attempt, is_sound, health);
+                if self.order.endpoint().is_conversation() {
+                    let is_sound = self.attempts.get(attempt).is_some_and(Attempt::is_sound);
+                    self.note_stream(attempt, is_sound, health);
+                }
                 if self.live(attempt).is_some() {
                     self.complete(attempt, health, now, outputs);
                 }
@@ -382,9 +406,9 @@ impl Exchange {
     }
 
     fn whole_body(&self, attempt: usize, answer: &Answer, body: Vec<u8>) -> Vec<u8> {
-        let provider = self.attempts.get(attempt).map(|running| running.dialect);
-        self.client
-            .whole(provider.unwrap_or(self.order.client.into()), answer, body)
+        let running = self.attempts.get(attempt);
+        let is_native = running.is_some_and(|running| running.is_native);
+        self.client.whole(is_native, answer, body)
     }
 
     /// A stream is whole.
@@ -507,8 +531,14 @@ impl Exchange {
         let Some(target) = running.target() else {
             return;
         };
-        // Unstreamed, the first token's time is hidden in the whole, and says nothing about a stream's.
-        let first_token_at = running.first_token_at.filter(|_| running.is_streaming);
+        let endpoint = self.order.endpoint();
+        if !endpoint.teaches_health() {
+            return;
+        }
+        // Unstreamed, the first token's time is hidden in the whole, and says nothing about a stream's. What is no
+        // conversation has no other time.
+        let has_time = running.is_streaming || !endpoint.is_conversation();
+        let first_token_at = running.first_token_at.filter(|_| has_time);
         let usage = running.usage();
         let observation = Observation::Succeeded {
             ttft: first_token_at.map(|at| at.since(running.sent_at)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::classify::Traits;
 use crate::config::{Route, Target};
 use crate::decide::{Candidate, Plan, Seed, plan};
-use crate::dialects::{ClientDialect, Prefix};
+use crate::dialects::{ClientDialect, Endpoint, Form, Prefix};
 use crate::health::{Health, View};
 use crate::journal::{ConfigRevisions, Decision, Explanation};
 use crate::units::UnixMillis;
@@ -17,6 +17,8 @@ pub struct Order {
     pub client: ClientDialect,
     /// The request as the client sent it.
     pub body: Vec<u8>,
+    /// How it is written. A conversation is always JSON.
+    pub form: Form,
     /// The beginnings of the prompt. Beside the traits, because no record may hold them.
     pub prefix: Prefix,
     /// For the name that the client asked for.
@@ -40,6 +42,11 @@ pub struct Routing {
 }
 
 impl Order {
+    /// What is asked for, whichever route takes it.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        self.routing.traits.endpoint
+    }
+
     /// What an exchange that begins now would decide. Sends nothing, and changes nothing.
     #[must_use]
     pub fn explain(&self, health: &Health, now: UnixMillis) -> Explanation {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::attempt::Attempt;
 use super::{EXPLAIN_BYTES_MAX, Exchange, Order, Output};
 use crate::decide::Exclusion;
+use crate::dialects::Endpoint;
 use crate::journal::{Decision, Ending, Explanation, Outcome, Record, VERSION};
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
@@ -20,6 +21,14 @@ impl Exchange {
         ];
         if let Some(target) = self.winner.and_then(|attempt| self.target_of(attempt)) {
             headers.push(("x-waypost-target", target.id.to_string()));
+        }
+        if self.order.endpoint() == Endpoint::CountTokens {
+            let by = if self.winner.is_some() {
+                "provider"
+            } else {
+                "estimate"
+            };
+            headers.push(("x-waypost-count", by.to_owned()));
         }
         let limits = self.limits_that_bound();
         if !limits.is_empty() {

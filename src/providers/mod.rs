@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dialects::{Dialect, Quirks};
+use crate::dialects::{Dialect, Endpoint, Quirks};
 use crate::units::Tokens;
 
 pub use builtin::{MODELS, PROVIDERS};
@@ -147,10 +147,62 @@ pub enum Ability {
     Images,
     /// Goes on with an answer whose beginning is the last message.
     Prefill,
+    /// Speaks OpenAI's legacy completions. Only where stated: all others are asked in a conversation.
+    Completions,
+    Embeddings,
+    /// Makes or changes images; `images` are those that a prompt holds.
+    ImageGeneration,
+    Speech,
+    /// Writes down what is said, in its language or in English.
+    Transcription,
+    Moderation,
 }
 
 impl Ability {
-    pub const NAMES: [&'static str; 4] = ["tools", "json_schema", "images", "prefill"];
+    pub const NAMES: [&'static str; 10] = [
+        "tools",
+        "json_schema",
+        "images",
+        "prefill",
+        "completions",
+        "embeddings",
+        "image_generation",
+        "speech",
+        "transcription",
+        "moderation",
+    ];
+
+    /// What a model must be able to do to serve the endpoint; nothing of its own for a conversation.
+    #[must_use]
+    pub fn for_endpoint(endpoint: Endpoint) -> Option<Self> {
+        match endpoint {
+            Endpoint::Chat | Endpoint::CountTokens | Endpoint::Completions => None,
+            Endpoint::Embeddings => Some(Self::Embeddings),
+            Endpoint::ImageGenerations | Endpoint::ImageEdits | Endpoint::ImageVariations => {
+                Some(Self::ImageGeneration)
+            }
+            Endpoint::Speech => Some(Self::Speech),
+            Endpoint::Transcriptions | Endpoint::Translations => Some(Self::Transcription),
+            Endpoint::Moderations => Some(Self::Moderation),
+        }
+    }
+
+    /// Its name in configs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::JsonSchema => "json_schema",
+            Self::Images => "images",
+            Self::Prefill => "prefill",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::ImageGeneration => "image_generation",
+            Self::Speech => "speech",
+            Self::Transcription => "transcription",
+            Self::Moderation => "moderation",
+        }
+    }
 
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -159,6 +211,12 @@ impl Ability {
             "json_schema" => Some(Self::JsonSchema),
             "images" => Some(Self::Images),
             "prefill" => Some(Self::Prefill),
+            "completions" => Some(Self::Completions),
+            "embeddings" => Some(Self::Embeddings),
+            "image_generation" => Some(Self::ImageGeneration),
+            "speech" => Some(Self::Speech),
+            "transcription" => Some(Self::Transcription),
+            "moderation" => Some(Self::Moderation),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Candidate, Exclusion, Seed, SeedSource, plan};
-use waypost::dialects::{CACHED_TOKENS_MIN, ClientDialect, Dialect, Prefix, outline};
+use waypost::dialects::{CACHED_TOKENS_MIN, ClientDialect, Dialect, Form, Prefix, outline};
 use waypost::exchange::{Exchange, Input, Order, Output, ProviderHead, Routing};
 use waypost::health::{CACHE_LIFETIME, Health, View};
 use waypost::journal::{ConfigRevisions, Record};
@@ -227,6 +227,7 @@ impl World {
         };
         Order {
             id: "wp-1".to_owned(),
+            form: Form::Json,
             client: dialect,
             body,
             prefix: outline.prefix,

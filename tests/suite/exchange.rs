@@ -1,7 +1,7 @@
 //! Runs the scripted exchanges of `tests/exchange/`: what happens, and when, beside what the exchange did.
 //!
 //! A script gives a route (its providers `o` and `p` speak OpenAI's dialect, `a` and `b` Anthropic's), a request, and
-//! steps. The clock is the script's; a tick comes exactly when the exchange asked for it. Every script also runs
+//! steps; `endpoint` where it is no conversation, and `boundary` where its body is a form. The clock is the script's; a tick comes exactly when the exchange asked for it. Every script also runs
 //! with its chunks cut at each byte, which must change neither what the client gets nor how it ends.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use waypost::chat::AttemptFailure;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
-use waypost::dialects::{ClientDialect, Dialect, outline};
+use waypost::dialects::{ClientDialect, Dialect, Endpoint, Form, outline};
 use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, ProviderHead, Routing};
 use waypost::health::{Health, Observation, View};
 use waypost::journal::{ConfigRevisions, Record};
@@ -26,11 +26,15 @@ const PROVIDERS: &str = r#"{"providers": {
     "p": {"dialect": "openai-chat", "base_url": "https://p.example/v1", "auth": {"bearer": ["P_KEY_1", "P_KEY_2"]}},
     "a": {"dialect": "anthropic", "base_url": "https://a.example/v1", "auth": {"header": {"name": "x-api-key", "secret": "A_KEY"}}},
     "b": {"dialect": "anthropic", "base_url": "https://b.example/v1", "auth": "none"}
+}, "models": {
+    "o/legacy": {"can": ["completions"]}, "o/talker": {"can": ["tools"]}
 }}"#;
 
 /// A script as it is written down.
 struct Script {
     client: ClientDialect,
+    endpoint: Endpoint,
+    form: Form,
     route: String,
     /// The routes of the client's further names.
     fallbacks: Vec<String>,
@@ -98,9 +102,14 @@ fn ending(run: &Run) -> String {
 
 fn run(script: &Script, cut: Option<usize>) -> Run {
     let catalogue = Catalogue::parse(PROVIDERS).unwrap().value;
-    let outline = outline(script.client, script.request.as_bytes()).unwrap();
+    let outline = match script.endpoint {
+        Endpoint::Chat => outline(script.client, script.request.as_bytes()),
+        endpoint => endpoint.outline(&script.form, script.request.as_bytes()),
+    };
+    let outline = outline.unwrap();
     let mut caller = Caller {
         dialect: Some(script.client),
+        endpoint: script.endpoint,
         key: "test".to_owned(),
         ..Caller::default()
     };
@@ -121,6 +130,7 @@ fn run(script: &Script, cut: Option<usize>) -> Run {
     let order = Order {
         is_explained: false,
         id: "wp-1".to_owned(),
+        form: script.form.clone(),
         client: script.client,
         body: script.request.clone().into_bytes(),
         prefix: outline.prefix.clone(),
@@ -225,6 +235,7 @@ impl Stage {
                     .credential
                     .map_or("no secret".to_owned(), |credential| credential.secret);
                 let body = String::from_utf8(call.body).unwrap();
+                let body = body.replace("\r\n", "\\r\\n");
                 let way = if may_relay { ", to be relayed" } else { "" };
                 Some(format!(
                     "send {attempt} to {} with {secret}{way}: {body}",
@@ -332,6 +343,8 @@ fn summary(record: &Record) -> String {
 fn parse(text: &str, name: &str) -> Script {
     let mut script = Script {
         client: ClientDialect::OpenaiChat,
+        endpoint: Endpoint::Chat,
+        form: Form::Json,
         route: String::new(),
         fallbacks: Vec::new(),
         limits: None,
@@ -349,11 +362,23 @@ fn parse(text: &str, name: &str) -> Script {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "client" => script.client = ClientDialect::parse(rest).unwrap(),
+            "endpoint" => {
+                let mut all = Endpoint::ALL.into_iter();
+                script.endpoint = all.find(|endpoint| endpoint.name() == rest).unwrap();
+                script.client = script.endpoint.dialect();
+            }
+            "boundary" => {
+                let content_type = format!("multipart/form-data; boundary={rest}");
+                script.form = Form::of(script.endpoint, &content_type).unwrap();
+            }
             "route" => script.route = rest.to_owned(),
             "fallback" => script.fallbacks.push(rest.to_owned()),
             "budget" => script.is_budget_spent = rest == "spent",
             "sound" => script.sound.push(rest.to_owned()),
             "limits" => script.limits = Some(rest.to_owned()),
+            "request" if script.form != Form::Json => {
+                script.request = rest.replace("\\r\\n", "\r\n");
+            }
             "request" => script.request = rest.to_owned(),
             "attempts" => {
                 for (attempt, dialect) in rest.split(' ').enumerate() {

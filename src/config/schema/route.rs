@@ -3,7 +3,7 @@
 use super::providers::{CAN, CONTEXT_TOKENS, USD_PER_MTOK, USD_PER_MTOK_MAX};
 use super::when::WHEN;
 use super::{Description, Field, List, Map, Needs, SCHEMA, Shape, texts};
-use crate::config::route::{filtered_names, midstream_names, sticky_names};
+use crate::config::route::{embeddings_names, filtered_names, midstream_names, sticky_names};
 use crate::config::strategy::Strategy;
 
 /// A person reads a route; a plan of more targets than this is never walked to its end.
@@ -86,6 +86,11 @@ pub static ROUTE: Description = Description::new(
             "filtered",
             "What to do when a provider's safety filter refuses: pass its refusal on, or ask the next target. Default `stop`.",
             Shape::Choice(filtered_names),
+        ),
+        Field::optional(
+            "embeddings",
+            "Which targets are asked for embeddings once the first has failed: those of the same model, or all. Default `same_model`.",
+            Shape::Choice(embeddings_names),
         ),
         Field::optional(
             "hedge",

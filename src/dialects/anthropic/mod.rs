@@ -14,7 +14,7 @@ mod usage;
 pub(super) use answer::{encode_answer, parse_answer};
 pub(super) use encode::encode_request;
 pub(super) use error::encode_error;
-pub(super) use outline::outline;
+pub(super) use outline::{outline, outline_of_count};
 pub(super) use request::{each_message, parse_request};
 pub(super) use stream::StreamDecoder;
 pub(super) use stream_out::StreamEncoder;

@@ -17,18 +17,24 @@ use crate::chat::RequestError;
 const OPENAI_STOPS_MAX: usize = 4;
 
 pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
-    let mut reader = MessagesReader::default();
-    reader.outline.choices = 1;
-    // Every stream of this dialect tells usage.
-    reader.outline.wants_stream_usage = true;
-    let scanned = scan(body, &mut reader)?;
-    let mut outline = reader.outline.with(scanned)?;
+    let outline = outline_of_count(body)?;
     if outline.answer_tokens_max.is_none() {
         return Err(read::missing(
             format_args!("max_tokens"),
             "it is the longest answer you accept, in tokens",
         ));
     }
+    Ok(outline)
+}
+
+/// The same of a prompt that is to be counted, not answered.
+pub(in super::super) fn outline_of_count(body: &[u8]) -> Result<Outline, RequestError> {
+    let mut reader = MessagesReader::default();
+    reader.outline.choices = 1;
+    // Every stream of this dialect tells usage.
+    reader.outline.wants_stream_usage = true;
+    let scanned = scan(body, &mut reader)?;
+    let mut outline = reader.outline.with(scanned)?;
     outline.prefix = reader
         .trail
         .finish(ClientDialect::Anthropic, outline.prompt_millitokens());

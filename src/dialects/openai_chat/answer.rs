@@ -2,7 +2,8 @@
 //!
 //! Providers put reasoning into `reasoning_content` (DeepSeek, vLLM) or `reasoning` (OpenRouter, Groq), or,
 //! as Mistral does, into parts of `content`. A refusal is text to its reader, and ends the answer as a filter
-//! does. Only the first choice is read: a request for several goes to no other dialect.
+//! does. Only the first choice is read: a request for several goes to no other dialect. A legacy completion is the same but
+//! for `text` in place of the message.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,7 @@ struct Completion<'a> {
 struct Choice<'a> {
     #[serde(borrow)]
     message: Loose<Said<'a>>,
+    text: Loose<String>,
     finish_reason: Loose<String>,
 }
 
@@ -173,7 +175,7 @@ fn read_choice(choice: Choice, answer: &mut Answer) {
     let mut said = choice.message.0.unwrap_or_default();
     let (reasoning, text, is_refusal) = said.words();
     answer.reasoning = reasoning;
-    answer.text = text;
+    answer.text = choice.text.0.unwrap_or_default() + &text;
     let legacy = said.function_call.0.map(|function| Call {
         function: Loose(Some(function)),
         ..Call::default()
@@ -235,7 +237,7 @@ struct WireFunction<'a> {
     arguments: &'a str,
 }
 
-pub(super) fn finish_word(reason: FinishReason) -> &'static str {
+pub(in super::super) fn finish_word(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop => "stop",
         FinishReason::Length => "length",

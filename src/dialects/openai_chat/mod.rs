@@ -13,7 +13,7 @@ mod stream;
 mod stream_out;
 mod usage;
 
-pub(super) use answer::{encode_answer, parse_answer};
+pub(super) use answer::{encode_answer, finish_word, parse_answer};
 pub(super) use encode::encode_request;
 pub(super) use error::{WireError, encode_error};
 pub(super) use outline::{Typed, note_format, note_tool_choice, outline};
@@ -22,3 +22,4 @@ pub(super) use request::{
 };
 pub(super) use stream::StreamDecoder;
 pub(super) use stream_out::StreamEncoder;
+pub(super) use usage::WireUsage;

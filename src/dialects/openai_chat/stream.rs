@@ -63,6 +63,8 @@ struct Choice<'a> {
     index: Loose<u32>,
     #[serde(borrow)]
     delta: Loose<Said<'a>>,
+    /// Instead of `delta` in a legacy completion.
+    text: Loose<String>,
     finish_reason: Loose<String>,
 }
 
@@ -118,7 +120,10 @@ impl StreamDecoder {
 
     fn choice(&mut self, choice: Choice, out: &mut Vec<Event>) {
         let mut said = choice.delta.0.unwrap_or_default();
-        let (reasoning, text, is_refusal) = said.words();
+        let (reasoning, mut text, is_refusal) = said.words();
+        if let Some(legacy) = choice.text.0 {
+            text = legacy + &text;
+        }
         self.has_refused |= is_refusal;
         if !reasoning.is_empty() {
             out.push(Event::Reasoning(reasoning));

@@ -75,7 +75,7 @@ impl ReadUsage {
 }
 
 #[derive(Serialize)]
-pub(super) struct WireUsage {
+pub(in super::super) struct WireUsage {
     prompt_tokens: Tokens,
     completion_tokens: Tokens,
     total_tokens: Tokens,

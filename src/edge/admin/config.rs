@@ -263,7 +263,7 @@ fn tag(revision: &Revision) -> (&'static str, String) {
 fn text_response(text: &str) -> Response {
     let head = ResponseHead {
         status: 200,
-        content_type: "application/json",
+        content_type: "application/json".into(),
         headers: vec![tag(&Revision::of(text))],
     };
     respond::whole(&head, text.as_bytes())
@@ -277,7 +277,7 @@ fn changed(
 ) -> Response {
     let head = ResponseHead {
         status,
-        content_type: "application/json",
+        content_type: "application/json".into(),
         headers: revision.iter().map(tag).collect(),
     };
     let body = Changed {
