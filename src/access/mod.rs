@@ -5,8 +5,12 @@
 //!
 //! Not here: where entries are read (`edge/entries.rs`) and which header brings the key (`edge/mod.rs`).
 
+mod listing;
+
 use crate::config::schema::{KEY, KEY_ROUTES_MAX};
 use crate::config::{Node, Problem, Problems, parse_tree, sha256_hex};
+
+pub use listing::{LISTED_MAX, Listing, Page};
 
 /// A longer key is no key: it is refused before it is hashed.
 pub const KEY_BYTES_MAX: usize = 512;

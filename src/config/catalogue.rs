@@ -1,6 +1,6 @@
 //! The built-in providers and models, with a team's `providers` entry laid over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::read::{Node, Object, Problems};
@@ -63,6 +63,18 @@ impl Catalogue {
 
     pub fn provider_names(&self) -> impl Iterator<Item = &str> {
         self.providers.keys().map(String::as_str)
+    }
+
+    /// The models of which anything is known, as `provider/model`, sorted; those of providers that are here.
+    #[must_use]
+    pub fn model_names(&self) -> BTreeSet<&str> {
+        let built_in = MODELS.iter().map(|row| row.name);
+        let names = built_in.chain(self.models.keys().map(String::as_str));
+        let is_here = |name: &&str| {
+            let provider = name.split_once('/').map(|(provider, _)| provider);
+            provider.is_some_and(|provider| self.providers.contains_key(provider))
+        };
+        names.filter(is_here).collect()
     }
 
     /// The terms of a model; all unknown where it is not listed.

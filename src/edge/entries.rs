@@ -188,6 +188,27 @@ impl Entries {
         Ok(MEMORY.with_borrow(collect))
     }
 
+    /// Those of the routes that have a good revision. Reads what is stale, and waits for it, many at once.
+    pub async fn routes(&self, names: &[String]) -> Result<Vec<Arc<Route>>, Unreadable> {
+        let mut routes = Vec::with_capacity(names.len());
+        for names in names.chunks(ROUTES_PER_READ) {
+            let is_stale = MEMORY.with_borrow(|memory| {
+                let slot = |name: &String| memory.routes.get(name);
+                let is_stale =
+                    |name: &String| slot(name).is_none_or(|slot| slot.is_stale(self.refresh));
+                names.iter().any(is_stale)
+            });
+            if is_stale {
+                self.read_routes(names).await?;
+            }
+            MEMORY.with_borrow(|memory| {
+                let found = names.iter().filter_map(|name| memory.routes.get(name));
+                routes.extend(found.filter_map(|slot| slot.value.clone()));
+            });
+        }
+        Ok(routes)
+    }
+
     /// Reads routes, and the providers that they are resolved against, in one operation.
     async fn read_routes(&self, names: &[String]) -> Result<(), Unreadable> {
         let mut entries = vec!["providers".to_owned(), good("providers")];

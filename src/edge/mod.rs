@@ -16,6 +16,7 @@ mod gone;
 mod journal;
 mod js;
 mod kv;
+mod models;
 mod relay;
 mod respond;
 mod schema;
@@ -90,7 +91,7 @@ impl Edge {
             "/v1/messages" | "/v1/messages/count_tokens" => ClientDialect::Anthropic,
             "/v1/responses" => ClientDialect::OpenaiResponses,
             // Anthropic's API demands this header, so its SDKs always send it.
-            "/v1/route" if header(&self.request, "anthropic-version").is_some() => {
+            _ if is_shared(path) && header(&self.request, "anthropic-version").is_some() => {
                 ClientDialect::Anthropic
             }
             _ => ClientDialect::OpenaiChat,
@@ -114,7 +115,7 @@ impl Edge {
     ) -> LocalBoxFuture<'a, Answered> {
         match (method, path) {
             ("GET", "/healthz") => Box::pin(async { Ok(self.healthz().await) }),
-            ("GET", "/v1/models") => Box::pin(self.models()),
+            ("GET", _) if is_models(path) => Box::pin(self.models(path, query, dialect)),
             ("POST", "/v1/route") => Box::pin(self.explain(dialect)),
             ("POST", _) if let Some(endpoint) = Endpoint::at(path) => {
                 Box::pin(self.serve(dialect, endpoint))
@@ -145,14 +146,10 @@ impl Edge {
         )
     }
 
-    async fn models(&self) -> Answered {
+    async fn models(&self, path: &str, query: &str, dialect: ClientDialect) -> Answered {
         let terms = self.caller().await?;
-        let names = self.entries.route_names().await?;
-        let model = |name: &String| serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "waypost" });
-        let allowed = names.iter().filter(|name| terms.may_use(name));
-        let data: Vec<_> = allowed.map(model).collect();
-        let list = serde_json::json!({ "object": "list", "data": data });
-        Ok(respond::json(200, &list))
+        let listed = models::listed(&terms, &self.entries, &self.env).await?;
+        models::answer(path, query, dialect, &listed)
     }
 
     async fn admin(&self, path: &str, query: &str) -> Answered {
@@ -474,6 +471,15 @@ fn path_of(url: &str) -> (&str, &str) {
     let start = url.len() - rest.len() - 1;
     let tail = url.get(start..).unwrap_or("/");
     tail.split_once('?').unwrap_or((tail, ""))
+}
+
+/// Whether clients of both OpenAI and Anthropic call this path.
+fn is_shared(path: &str) -> bool {
+    path == "/v1/route" || is_models(path)
+}
+
+fn is_models(path: &str) -> bool {
+    path == "/v1/models" || path.starts_with("/v1/models/")
 }
 
 fn no_such_path(method: &str, path: &str) -> ClientError {
