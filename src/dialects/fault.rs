@@ -22,7 +22,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 const NAME_BYTES_MAX: usize = 64;
 
 /// Phrases of providers that give no code for a prompt that is too long.
-const TOO_LONG_PHRASES: [&str; 8] = [
+const TOO_LONG_PHRASES: [&str; 9] = [
     "maximum context length",               // vLLM, OpenRouter
     "prompt is too long",                   // Anthropic
     "exceed context limit",                 // Anthropic, prompt and answer together
@@ -30,7 +30,8 @@ const TOO_LONG_PHRASES: [&str; 8] = [
     "reduce the length of the messages",    // Groq
     "max_seq_len",                          // SiliconFlow
     "context window",                       // llama.cpp, Fireworks
-    "input is too long",                    // Bedrock's proxies
+    "input is too long",                    // Bedrock
+    "too many tokens: ",                    // Cohere
 ];
 const TOO_LONG_NAMES: [&str; 4] = [
     "context_length_exceeded",
@@ -114,6 +115,35 @@ pub(super) fn inside(error: Raw) -> (AttemptFailure, ProviderError) {
     (failure, told)
 }
 
+/// Judges an error inside a success that is a name, and perhaps words.
+pub(super) fn named(kind: &str, words: Option<String>) -> (AttemptFailure, ProviderError) {
+    let message = words.map(|words| bounded(words, MESSAGE_BYTES_MAX));
+    let fault = Fault {
+        message: message.unwrap_or_default(),
+        kind: name(kind),
+        ..Fault::default()
+    };
+    of_fault(fault)
+}
+
+/// Judges a whole answer that says nothing, where the dialect leaves its errors bare.
+pub(super) fn in_answer(body: &[u8], expected: AttemptFailure) -> (AttemptFailure, ProviderError) {
+    let fault = read_body(body);
+    if fault.message.is_empty() {
+        return (expected, ProviderError::default());
+    }
+    of_fault(fault)
+}
+
+fn of_fault(fault: Fault) -> (AttemptFailure, ProviderError) {
+    let known = by_name(&fault).or_else(|| by_phrase(&fault));
+    let failure = known.unwrap_or_else(|| AttemptFailure::ErrorEvent {
+        kind: fault.name().unwrap_or_else(|| "unknown".to_owned()),
+    });
+    let told = fault.told(&failure);
+    (failure, told)
+}
+
 /// Judges the data of an error event: an envelope, the error itself, or no JSON at all.
 pub(super) fn inside_event(data: &str) -> (AttemptFailure, ProviderError) {
     let Ok(raw) = serde_json::from_str::<Raw>(data.trim()) else {
@@ -153,11 +183,13 @@ fn by_status(status: u16, retry_after: Option<Millis>, fault: &Fault) -> Attempt
         300..=399 => AttemptFailure::Malformed {
             expected: "an answer, not a redirect",
         },
-        401 | 403 => AttemptFailure::KeyRejected { status },
+        // 498: a token that is invalid, at Cohere.
+        401 | 403 | 498 => AttemptFailure::KeyRejected { status },
         402 => AttemptFailure::PaymentRequired,
         // 410: a model that was withdrawn.
         404 | 410 => AttemptFailure::NotFound,
-        408 => AttemptFailure::ServerError {
+        // 499: cancelled, at Cohere, and not by us.
+        408 | 499 => AttemptFailure::ServerError {
             status,
             retry_after,
         },
@@ -183,17 +215,26 @@ fn by_words(status: u16, fault: &Fault) -> AttemptFailure {
     if let Some(failure) = by_name(fault) {
         return failure;
     }
-    let message = fault.message.to_ascii_lowercase();
-    if TOO_LONG_PHRASES.iter().any(|words| message.contains(words)) {
-        AttemptFailure::ContextTooLong
-    } else if message.contains(FILTER_PHRASE) {
-        AttemptFailure::ContentFiltered
-    } else if message.contains(PAYMENT_PHRASE) {
-        AttemptFailure::PaymentRequired
+    if let Some(failure) = by_phrase(fault) {
+        failure
     } else if fault.has_name(&["invalid_api_key", "API_KEY_INVALID"]) {
         AttemptFailure::KeyRejected { status }
     } else {
         AttemptFailure::Rejected { status }
+    }
+}
+
+/// What the words mean, where there is no name for it.
+fn by_phrase(fault: &Fault) -> Option<AttemptFailure> {
+    let message = fault.message.to_ascii_lowercase();
+    if TOO_LONG_PHRASES.iter().any(|words| message.contains(words)) {
+        Some(AttemptFailure::ContextTooLong)
+    } else if message.contains(FILTER_PHRASE) {
+        Some(AttemptFailure::ContentFiltered)
+    } else if message.contains(PAYMENT_PHRASE) {
+        Some(AttemptFailure::PaymentRequired)
+    } else {
+        None
     }
 }
 

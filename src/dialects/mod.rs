@@ -16,6 +16,7 @@
 
 mod anthropic;
 mod client_error;
+mod cohere;
 mod endpoint;
 mod estimate;
 mod fault;
@@ -58,10 +59,17 @@ pub enum Dialect {
     Anthropic,
     /// OpenAI's Responses API.
     OpenaiResponses,
+    /// Cohere's own chat API.
+    Cohere,
 }
 
 impl Dialect {
-    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::Anthropic, Self::OpenaiResponses];
+    pub const ALL: [Self; 4] = [
+        Self::OpenaiChat,
+        Self::Anthropic,
+        Self::OpenaiResponses,
+        Self::Cohere,
+    ];
 
     /// Its name in config and records.
     #[must_use]
@@ -70,6 +78,7 @@ impl Dialect {
             Self::OpenaiChat => "openai-chat",
             Self::Anthropic => "anthropic",
             Self::OpenaiResponses => "openai-responses",
+            Self::Cohere => "cohere",
         }
     }
 
@@ -273,6 +282,7 @@ pub fn encode_parsed(
         Dialect::OpenaiChat => openai_chat::encode_request(request, shape)?,
         Dialect::Anthropic => anthropic::encode_request(request, shape)?,
         Dialect::OpenaiResponses => openai_responses::encode_request(request, shape)?,
+        Dialect::Cohere => cohere::encode_request(request, shape)?,
     };
     Ok(outgoing(provider, body))
 }
@@ -282,6 +292,7 @@ fn outgoing(provider: Dialect, body: Vec<u8>) -> Outgoing {
     let (path, headers) = match provider {
         Dialect::OpenaiChat => ("/chat/completions", vec![content_type]),
         Dialect::OpenaiResponses => ("/responses", vec![content_type]),
+        Dialect::Cohere => ("/chat", vec![content_type]),
         Dialect::Anthropic => (
             "/messages",
             vec![
@@ -309,6 +320,7 @@ pub fn parse_answer(
         Dialect::OpenaiChat => openai_chat::parse_answer(body)?,
         Dialect::Anthropic => anthropic::parse_answer(body)?,
         Dialect::OpenaiResponses => openai_responses::parse_answer(body)?,
+        Dialect::Cohere => cohere::parse_answer(body)?,
     };
     if answer.is_empty() {
         return Err((AttemptFailure::EmptyAnswer, ProviderError::default()));
@@ -325,8 +337,8 @@ pub fn parse_error(
     body: &[u8],
 ) -> (AttemptFailure, ProviderError) {
     match provider {
-        // All wrap it in `error`, and their kinds do not collide.
-        Dialect::OpenaiChat | Dialect::Anthropic | Dialect::OpenaiResponses => {
+        // All wrap it in `error`, or leave it bare, and their kinds do not collide.
+        Dialect::OpenaiChat | Dialect::Anthropic | Dialect::OpenaiResponses | Dialect::Cohere => {
             fault::of_status(status, retry_after, body)
         }
     }

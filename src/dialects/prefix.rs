@@ -56,7 +56,7 @@ impl Prefix {
     #[must_use]
     pub fn is_cached_by(&self, provider: Dialect) -> bool {
         match provider {
-            Dialect::OpenaiChat | Dialect::OpenaiResponses => true,
+            Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::Cohere => true,
             Dialect::Anthropic => self.is_marked,
         }
     }

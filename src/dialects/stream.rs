@@ -1,7 +1,7 @@
 //! A streamed answer in either direction: one state machine per dialect and direction, behind one type each.
 
 use super::endpoint::CompletionEncoder;
-use super::{ClientDialect, Dialect, anthropic, openai_chat, openai_responses};
+use super::{ClientDialect, Dialect, anthropic, cohere, openai_chat, openai_responses};
 use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse::{self, write_event};
 use crate::units::UnixMillis;
@@ -45,6 +45,7 @@ enum Decoder {
     OpenaiChat(openai_chat::StreamDecoder),
     Anthropic(anthropic::StreamDecoder),
     OpenaiResponses(openai_responses::StreamDecoder),
+    Cohere(cohere::StreamDecoder),
 }
 
 impl StreamDecoder {
@@ -56,6 +57,7 @@ impl StreamDecoder {
             Dialect::OpenaiResponses => {
                 Decoder::OpenaiResponses(openai_responses::StreamDecoder::default())
             }
+            Dialect::Cohere => Decoder::Cohere(cohere::StreamDecoder::default()),
         })
     }
 
@@ -68,6 +70,7 @@ impl StreamDecoder {
             Decoder::OpenaiChat(decoder) => decoder.push(event, out),
             Decoder::Anthropic(decoder) => decoder.push(event, out),
             Decoder::OpenaiResponses(decoder) => decoder.push(event, out),
+            Decoder::Cohere(decoder) => decoder.push(event, out),
         }
     }
 }

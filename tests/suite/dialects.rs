@@ -42,8 +42,10 @@ fn every_dialect_has_every_case() {
             .into_iter()
             .map(|(name, _)| name)
             .collect();
+        let is_clients = ClientDialect::parse(dialect.name()).is_some();
         for (case, kind) in cases.iter().flat_map(|case| {
             let kinds = case[1..].iter();
+            let kinds = kinds.filter(|kind| is_clients || **kind != "request");
             kinds.map(|kind| (case[0], *kind))
         }) {
             let is_skipped = about.contains(&format!("\n{case}.{kind} = \""));

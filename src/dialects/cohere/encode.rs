@@ -1,0 +1,268 @@
+//! Writes a request to Cohere's chat API.
+//!
+//! What the API has no words for is refused here, and another target is asked: one of several tools by name, at most
+//! one call at a time, more stop texts than it takes, images in a tool's result, and a JSON format beside tools, which
+//! it refuses itself (<https://docs.cohere.com/v2/reference/chat>).
+//!
+//! - Tools are held to their schemas all together or not at all; so `strict_tools` is said where each is strict.
+//! - Temperature goes to 2 at OpenAI and to 1 here, `top_p` from 0.01 to 0.99; what is beyond becomes the nearest.
+//! - That a tool failed has no field; its text says so. The client's name for its user is not sent.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::super::read::{Json, Raw};
+use super::super::{Dialect, Shape, written};
+use crate::chat::{
+    AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
+    ToolChoice, ToolResult,
+};
+use crate::units::Tokens;
+
+const TEMPERATURE_MAX: f64 = 1.0;
+const TOP_P_MIN: f64 = 0.01;
+const TOP_P_MAX: f64 = 0.99;
+/// Texts in `stop_sequences`.
+const STOP_MAX: usize = 5;
+/// The schema of a tool whose client gave none: no arguments. The API demands one.
+const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
+
+#[derive(Serialize)]
+struct WireRequest<'a> {
+    model: &'a str,
+    messages: Vec<WireMessage<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict_tools: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<WireFormat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<Tokens>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop_sequences: &'a [Cow<'a, str>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p: Option<f64>,
+    stream: bool,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "role", rename_all = "lowercase")]
+enum WireMessage<'a> {
+    System {
+        content: Content<'a>,
+    },
+    User {
+        content: Content<'a>,
+    },
+    Assistant {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content: Option<Content<'a>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tool_calls: Vec<WireCall<'a>>,
+    },
+    Tool {
+        tool_call_id: &'a str,
+        content: Content<'a>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(&'a str),
+    Parts(Vec<WirePart<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum WirePart<'a> {
+    Text { text: &'a str },
+    ImageUrl { image_url: WireUrl<'a> },
+}
+
+#[derive(Serialize)]
+struct WireUrl<'a> {
+    url: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct WireCall<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: WireFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct WireFunction<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+#[derive(Serialize)]
+struct WireTool<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: WireDefinition<'a>,
+}
+
+#[derive(Serialize)]
+struct WireDefinition<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    parameters: Json<'a>,
+}
+
+#[derive(Serialize)]
+struct WireFormat<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json_schema: Option<Raw<'a>>,
+}
+
+pub(in super::super) fn encode_request(
+    request: &Request,
+    shape: &Shape,
+) -> Result<Vec<u8>, RequestError> {
+    if let Some(field) = beyond(request) {
+        return Err(RequestError::NotTranslatable {
+            field: field.to_owned(),
+            dialect: Dialect::Cohere.name(),
+        });
+    }
+    let is_strict = |tool: &Tool| tool.strict == Some(true);
+    let is_strict = !request.tools.is_empty() && request.tools.iter().all(is_strict);
+    written(&WireRequest {
+        model: shape.model,
+        messages: request.messages.iter().map(message).collect(),
+        tools: request.tools.iter().map(tool).collect(),
+        strict_tools: is_strict.then_some(true),
+        tool_choice: request.tool_choice.as_ref().and_then(choice),
+        response_format: request.format.as_ref().map(format),
+        max_tokens: request.answer_tokens_max,
+        stop_sequences: &request.stop,
+        temperature: request.temperature.map(|it| it.min(TEMPERATURE_MAX)),
+        p: request.top_p.map(|it| it.clamp(TOP_P_MIN, TOP_P_MAX)),
+        stream: shape.is_streaming,
+    })
+}
+
+/// The first thing that is asked and that the API cannot be told.
+fn beyond(request: &Request) -> Option<&'static str> {
+    let is_named = matches!(request.tool_choice, Some(ToolChoice::Named(_)));
+    let is_one_of_several = is_named && request.tools.len() > 1;
+    let has_tools = !request.tools.is_empty();
+    let is_image = |part: &Part| matches!(part, Part::Image(_));
+    let returns_image = |message: &Message| match message {
+        Message::ToolResult(result) => result.parts.iter().any(is_image),
+        _ => false,
+    };
+    if is_one_of_several {
+        Some("tool_choice")
+    } else if has_tools && request.parallel_tool_calls == Some(false) {
+        Some("parallel_tool_calls")
+    } else if has_tools && request.format.is_some() {
+        Some("response_format")
+    } else if request.stop.len() > STOP_MAX {
+        Some("stop")
+    } else if request.messages.iter().any(returns_image) {
+        Some("messages")
+    } else {
+        None
+    }
+}
+
+fn message<'a>(message: &'a Message<'a>) -> WireMessage<'a> {
+    match message {
+        Message::System(parts) => WireMessage::System {
+            content: content(parts),
+        },
+        Message::User(parts) => WireMessage::User {
+            content: content(parts),
+        },
+        Message::Assistant(AssistantMessage { parts, calls }) => {
+            let is_silent = parts.is_empty() && !calls.is_empty();
+            WireMessage::Assistant {
+                content: (!is_silent).then(|| content(parts)),
+                tool_calls: calls.iter().map(call).collect(),
+            }
+        }
+        Message::ToolResult(ToolResult { call_id, parts, .. }) => WireMessage::Tool {
+            tool_call_id: call_id,
+            content: content(parts),
+        },
+    }
+}
+
+fn call<'a>(call: &'a RequestedCall<'a>) -> WireCall<'a> {
+    WireCall {
+        id: &call.id,
+        kind: "function",
+        function: WireFunction {
+            name: &call.name,
+            arguments: &call.arguments,
+        },
+    }
+}
+
+/// One text is a string; several parts are an array.
+fn content<'a>(parts: &'a [Part<'a>]) -> Content<'a> {
+    let wire = |part: &'a Part<'a>| match part {
+        Part::Text(text) => WirePart::Text { text },
+        Part::Image(image) => WirePart::ImageUrl {
+            image_url: WireUrl { url: url(image) },
+        },
+    };
+    match parts {
+        [] => Content::Text(""),
+        [Part::Text(text)] => Content::Text(text),
+        parts => Content::Parts(parts.iter().map(wire).collect()),
+    }
+}
+
+fn url<'a>(image: &'a Image<'a>) -> Cow<'a, str> {
+    match image {
+        Image::Url(url) => Cow::Borrowed(url),
+        Image::Inline { media_type, base64 } => {
+            Cow::Owned(format!("data:{media_type};base64,{base64}"))
+        }
+    }
+}
+
+fn tool<'a>(tool: &'a Tool<'a>) -> WireTool<'a> {
+    WireTool {
+        kind: "function",
+        function: WireDefinition {
+            name: &tool.name,
+            description: tool.description.as_deref(),
+            parameters: Json(tool.parameters.map_or(NO_ARGUMENTS, |schema| schema.get())),
+        },
+    }
+}
+
+/// The only tool by its name is any tool. Without a choice the model decides.
+fn choice(choice: &ToolChoice) -> Option<&'static str> {
+    match choice {
+        ToolChoice::Auto => None,
+        ToolChoice::Never => Some("NONE"),
+        ToolChoice::Required | ToolChoice::Named(_) => Some("REQUIRED"),
+    }
+}
+
+fn format<'a>(format: &'a Format<'a>) -> WireFormat<'a> {
+    WireFormat {
+        kind: "json_object",
+        json_schema: match format {
+            Format::JsonObject => None,
+            Format::JsonSchema { schema, .. } => Some(schema),
+        },
+    }
+}
