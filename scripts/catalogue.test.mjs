@@ -45,7 +45,7 @@ test('what is committed is what the rows make', () => {
 });
 
 test('the names that rows may use are those of the code', () => {
-  assert.deepEqual([...NAMES.dialect.keys()].sort(), ['anthropic', 'cohere', 'openai-chat', 'openai-responses']);
+  assert.deepEqual([...NAMES.dialect.keys()].sort(), ['anthropic', 'bedrock', 'cohere', 'openai-chat', 'openai-responses']);
   assert.equal(NAMES.quirk.get('max_tokens_only'), 'MaxTokensOnly');
   assert.deepEqual([...NAMES.policy.keys()], ['zero_retention', 'retained', 'trains']);
   assert.deepEqual([...NAMES.ability.keys()], ['tools', 'json_schema', 'images', 'prefill']);

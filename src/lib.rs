@@ -9,6 +9,8 @@ pub mod chat;
 
 pub mod sse;
 
+pub mod eventstream;
+
 pub mod dialects;
 
 pub mod providers;

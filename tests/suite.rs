@@ -20,6 +20,7 @@ mod suite {
     mod health;
     mod layers;
     mod limits;
+    mod messages;
     mod quirks;
     mod readers;
     mod replay;

@@ -311,5 +311,6 @@ fn head(kind: u8) -> ProviderHead {
         content_type: kinds[place].to_owned(),
         retry_after: wait.clone().filter(|_| !is_fine),
         retry_after_ms: wait.filter(|_| status == 503),
+        error_type: None,
     }
 }

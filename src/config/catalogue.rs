@@ -364,12 +364,49 @@ fn read_auth(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
         let (name, secrets) = read_named_secret(&node, problems)?;
         return Some(Auth::Query { name, secrets });
     }
+    if let Some(node) = fields.field("aws_sigv4") {
+        return read_aws_sigv4(&node, problems);
+    }
     // An unknown field is a problem already; a known one is left only if it is null.
     let mut names = fields.fields().map(|(name, _)| name);
     if names.any(|name| described::AUTH.field(name).is_some()) {
         return refuse("null".to_owned());
     }
     None
+}
+
+fn read_aws_sigv4(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
+    let fields = node.described(&described::AWS_SIGV4, problems)?;
+    let mut scope = |node: &Node<'_>| {
+        let name = node.text(problems)?;
+        let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !name.is_empty() && name.bytes().all(is_part) {
+            return Some(name.to_owned());
+        }
+        let expected = "small letters, digits and `-`, such as `eu-central-1`";
+        problems.note(&node.path, expected, "another text");
+        None
+    };
+    let service = match fields.field("service") {
+        Some(node) => scope(&node),
+        None => Some("bedrock".to_owned()),
+    };
+    let region = fields.field("region").map(|node| scope(&node));
+    let region = match region {
+        Some(region) => region,
+        None => {
+            fields.required("region", "the region that the URL is of", problems);
+            None
+        }
+    };
+    let secrets = fields
+        .required("secret", "the name of a secret", problems)
+        .and_then(|node| read_secrets(&node, problems));
+    Some(Auth::AwsSigv4 {
+        secrets: secrets?,
+        region: region?,
+        service: service?,
+    })
 }
 
 fn read_named_secret(node: &Node<'_>, problems: &mut Problems) -> Option<(String, Vec<String>)> {

@@ -51,6 +51,32 @@ const PAYMENT_NAMES: [&str; 3] = [
     "billing_error",
 ];
 const RATE_NAMES: [&str; 2] = ["rate_limit_exceeded", "rate_limit_error"];
+/// The statuses of AWS's exceptions, which have none inside a stream
+/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html>).
+const AWS_STATUSES: [(&str, u16); 7] = [
+    ("InternalServerException", 500),
+    ("ModelStreamErrorException", 424),
+    ("ModelTimeoutException", 408),
+    ("ServiceUnavailableException", 503),
+    ("ThrottlingException", 429),
+    ("ValidationException", 400),
+    ("AccessDeniedException", 403),
+];
+/// Some come with 400 (<https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html>).
+const AWS_KEY_NAMES: [&str; 8] = [
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "UnrecognizedClientException",
+];
+/// With 400.
+const AWS_QUOTA_NAMES: [&str; 1] = ["ServiceQuotaExceededException"];
+/// With 424: the model failed, and the caller did nothing wrong.
+const AWS_MODEL_NAMES: [&str; 2] = ["ModelErrorException", "ModelStreamErrorException"];
 /// Anthropic's 400 for an answer that its filter stopped.
 const FILTER_PHRASE: &str = "blocked by content filtering policy";
 /// Anthropic's 400 for an empty account.
@@ -82,7 +108,7 @@ struct Fields<'a> {
     /// FastAPI's word for it.
     #[serde(borrow)]
     detail: Option<Raw<'a>>,
-    #[serde(rename = "type")]
+    #[serde(rename = "type", alias = "__type")]
     kind: Loose<String>,
     #[serde(borrow)]
     code: Option<Raw<'a>>,
@@ -140,6 +166,50 @@ fn of_fault(fault: Fault) -> (AttemptFailure, ProviderError) {
     let failure = known.unwrap_or_else(|| AttemptFailure::ErrorEvent {
         kind: fault.name().unwrap_or_else(|| "unknown".to_owned()),
     });
+    let told = fault.told(&failure);
+    (failure, told)
+}
+
+/// Judges an exception inside a stream of AWS's. It means what it would mean with a status of its own.
+pub(super) fn of_exception(name: &str, body: &[u8]) -> (AttemptFailure, ProviderError) {
+    let first = name.get(..1).unwrap_or_default().to_ascii_uppercase();
+    let name = first + name.get(1..).unwrap_or_default();
+    let known = AWS_STATUSES.iter().find(|(known, _)| *known == name);
+    match known {
+        Some((_, status)) => of_aws(*status, None, Some(&name), body),
+        None => {
+            let fault = read_body(body);
+            named(&name, Some(fault.message))
+        }
+    }
+}
+
+/// Judges an error of AWS's, whose name stands in a header, or in the body as `__type`.
+pub(super) fn of_aws(
+    status: u16,
+    retry_after: Option<Millis>,
+    kind: Option<&str>,
+    body: &[u8],
+) -> (AttemptFailure, ProviderError) {
+    let mut fault = read_body(body);
+    if let Some(kind) = kind {
+        fault.kind = name(bare(kind));
+    }
+    let failure = if fault.has_name(&AWS_KEY_NAMES) {
+        AttemptFailure::KeyRejected { status }
+    } else if fault.has_name(&AWS_QUOTA_NAMES) {
+        AttemptFailure::RateLimited {
+            status,
+            retry_after,
+        }
+    } else if fault.has_name(&AWS_MODEL_NAMES) {
+        AttemptFailure::ServerError {
+            status,
+            retry_after,
+        }
+    } else {
+        by_status(status, retry_after, &fault)
+    };
     let told = fault.told(&failure);
     (failure, told)
 }
@@ -289,7 +359,7 @@ fn read_fault(raw: Raw) -> Fault {
             let code = fields.code.map(|code| code.get().trim_matches('"'));
             Fault {
                 message: words(fields.message.or(fields.detail)),
-                kind: fields.kind.0.and_then(|kind| name(&kind)),
+                kind: fields.kind.0.and_then(|kind| name(bare(&kind))),
                 code: code.filter(|code| *code != "null").and_then(name),
                 status: code
                     .and_then(|code| code.parse().ok())
@@ -311,6 +381,12 @@ fn words(raw: Option<Raw>) -> String {
 fn bounded(mut text: String, bytes_max: usize) -> String {
     text.truncate(text.floor_char_boundary(bytes_max));
     text
+}
+
+/// A name of AWS's without the namespace before it and the URL behind it.
+fn bare(kind: &str) -> &str {
+    let name = kind.split(':').next().unwrap_or_default();
+    name.rsplit('#').next().unwrap_or_default()
 }
 
 /// `text` if it can be a name: it goes into records, where nothing of a prompt may go.
@@ -370,6 +446,18 @@ mod tests {
         let body = format!(r#"{{"error":"a{}"}}"#, "é".repeat(MESSAGE_BYTES_MAX));
         let (_, told) = of_status(400, None, body.as_bytes());
         assert_eq!(told.message.len(), MESSAGE_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn awss_header_names_the_error_before_its_body_does() {
+        let code = |kind, body: &str| of_aws(400, None, kind, body.as_bytes()).0.code();
+        let plain = r#"{"message":"slow down"}"#;
+        let of_body = r#"{"__type":"a.b#ServiceQuotaExceededException","message":"no"}"#;
+        assert_eq!(code(None, plain), "rejected");
+        assert_eq!(code(None, of_body), "rate_limited");
+        let header = Some("ExpiredTokenException:http://internal.amazon.com/coral/");
+        assert_eq!(code(header, plain), "key_rejected");
+        assert_eq!(code(header, of_body), "key_rejected");
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! (`providers/`).
 
 mod anthropic;
+mod bedrock;
 mod client_error;
 mod cohere;
 mod endpoint;
@@ -61,14 +62,26 @@ pub enum Dialect {
     OpenaiResponses,
     /// Cohere's own chat API.
     Cohere,
+    /// Amazon Bedrock's Converse.
+    Bedrock,
+}
+
+/// How a provider's stream is cut into events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// `sse`.
+    ServerSentEvents,
+    /// `eventstream`.
+    EventStream,
 }
 
 impl Dialect {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::OpenaiChat,
         Self::Anthropic,
         Self::OpenaiResponses,
         Self::Cohere,
+        Self::Bedrock,
     ];
 
     /// Its name in config and records.
@@ -79,6 +92,18 @@ impl Dialect {
             Self::Anthropic => "anthropic",
             Self::OpenaiResponses => "openai-responses",
             Self::Cohere => "cohere",
+            Self::Bedrock => "bedrock",
+        }
+    }
+
+    /// How its streams are cut into events.
+    #[must_use]
+    pub fn framing(self) -> Framing {
+        match self {
+            Self::Bedrock => Framing::EventStream,
+            Self::OpenaiChat | Self::Anthropic | Self::OpenaiResponses | Self::Cohere => {
+                Framing::ServerSentEvents
+            }
         }
     }
 
@@ -191,7 +216,11 @@ pub fn encode_request(
     shape: &Shape,
 ) -> Result<Outgoing, RequestError> {
     if provider == client.into() {
-        return Ok(outgoing(provider, splice::splice(client, body, shape)?));
+        return Ok(outgoing(
+            provider,
+            shape,
+            splice::splice(client, body, shape)?,
+        ));
     }
     translate(client, provider, body, shape)
 }
@@ -283,13 +312,21 @@ pub fn encode_parsed(
         Dialect::Anthropic => anthropic::encode_request(request, shape)?,
         Dialect::OpenaiResponses => openai_responses::encode_request(request, shape)?,
         Dialect::Cohere => cohere::encode_request(request, shape)?,
+        Dialect::Bedrock => bedrock::encode_request(request)?,
     };
-    Ok(outgoing(provider, body))
+    Ok(outgoing(provider, shape, body))
 }
 
-fn outgoing(provider: Dialect, body: Vec<u8>) -> Outgoing {
+fn outgoing(provider: Dialect, shape: &Shape, body: Vec<u8>) -> Outgoing {
     let content_type = ("content-type", "application/json".into());
     let (path, headers) = match provider {
+        Dialect::Bedrock => {
+            return Outgoing {
+                path: bedrock::path(shape).into(),
+                headers: vec![content_type],
+                body,
+            };
+        }
         Dialect::OpenaiChat => ("/chat/completions", vec![content_type]),
         Dialect::OpenaiResponses => ("/responses", vec![content_type]),
         Dialect::Cohere => ("/chat", vec![content_type]),
@@ -321,6 +358,7 @@ pub fn parse_answer(
         Dialect::Anthropic => anthropic::parse_answer(body)?,
         Dialect::OpenaiResponses => openai_responses::parse_answer(body)?,
         Dialect::Cohere => cohere::parse_answer(body)?,
+        Dialect::Bedrock => bedrock::parse_answer(body)?,
     };
     if answer.is_empty() {
         return Err((AttemptFailure::EmptyAnswer, ProviderError::default()));
@@ -328,15 +366,18 @@ pub fn parse_answer(
     Ok(answer)
 }
 
-/// Reads an answer whose status is none of success. The body may be any bytes.
+/// Reads an answer whose status is none of success. The body may be any bytes. `kind` is what its header
+/// `x-amzn-errortype` calls the error.
 #[must_use]
 pub fn parse_error(
     provider: Dialect,
     status: u16,
     retry_after: Option<Millis>,
+    kind: Option<&str>,
     body: &[u8],
 ) -> (AttemptFailure, ProviderError) {
     match provider {
+        Dialect::Bedrock => fault::of_aws(status, retry_after, kind, body),
         // All wrap it in `error`, or leave it bare, and their kinds do not collide.
         Dialect::OpenaiChat | Dialect::Anthropic | Dialect::OpenaiResponses | Dialect::Cohere => {
             fault::of_status(status, retry_after, body)

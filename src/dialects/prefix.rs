@@ -52,12 +52,14 @@ impl Prefix {
         self.turns.iter().rev().chain(&self.opening)
     }
 
-    /// Whether a provider of this dialect caches the prompt. Anthropic does so only when asked; the others unasked.
+    /// Whether a provider of this dialect caches the prompt. Anthropic does so only when asked, as
+    /// does Bedrock, which we do not ask; the others unasked.
     #[must_use]
     pub fn is_cached_by(&self, provider: Dialect) -> bool {
         match provider {
             Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::Cohere => true,
             Dialect::Anthropic => self.is_marked,
+            Dialect::Bedrock => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A streamed answer in either direction: one state machine per dialect and direction, behind one type each.
 
 use super::endpoint::CompletionEncoder;
-use super::{ClientDialect, Dialect, anthropic, cohere, openai_chat, openai_responses};
+use super::{ClientDialect, Dialect, anthropic, bedrock, cohere, openai_chat, openai_responses};
 use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse::{self, write_event};
 use crate::units::UnixMillis;
@@ -46,6 +46,7 @@ enum Decoder {
     Anthropic(anthropic::StreamDecoder),
     OpenaiResponses(openai_responses::StreamDecoder),
     Cohere(cohere::StreamDecoder),
+    Bedrock(bedrock::StreamDecoder),
 }
 
 impl StreamDecoder {
@@ -58,6 +59,7 @@ impl StreamDecoder {
                 Decoder::OpenaiResponses(openai_responses::StreamDecoder::default())
             }
             Dialect::Cohere => Decoder::Cohere(cohere::StreamDecoder::default()),
+            Dialect::Bedrock => Decoder::Bedrock(bedrock::StreamDecoder::default()),
         })
     }
 
@@ -71,6 +73,7 @@ impl StreamDecoder {
             Decoder::Anthropic(decoder) => decoder.push(event, out),
             Decoder::OpenaiResponses(decoder) => decoder.push(event, out),
             Decoder::Cohere(decoder) => decoder.push(event, out),
+            Decoder::Bedrock(decoder) => decoder.push(event, out),
         }
     }
 }

@@ -17,9 +17,11 @@ use web_sys::{
 };
 use worker::Env;
 
+use super::clock::now;
 use super::js::{self, Thrown};
 use crate::chat::AttemptFailure;
 use crate::exchange::{Call, CredentialPlace, Input, ProviderHead};
+use crate::providers::sigv4::{self, Scope};
 
 const USER_AGENT: &str = concat!("waypost/", env!("CARGO_PKG_VERSION"));
 
@@ -139,8 +141,9 @@ async fn send(
     signal: &web_sys::AbortSignal,
 ) -> Result<(ProviderHead, Body), AttemptFailure> {
     let (url, credential) = address(call, env)?;
+    // The body's type is the dialect's to say.
     let own = [("user-agent", USER_AGENT)];
-    let credential = credential.as_ref();
+    let credential = credential.iter();
     let credential = credential.map(|(name, value)| (name.as_str(), value.as_str()));
     let dialect = call.headers.iter();
     let dialect = dialect.map(|(name, value)| (*name, value.as_ref()));
@@ -154,6 +157,9 @@ async fn send(
         content_type: text("content-type").unwrap_or_default(),
         retry_after: text("retry-after"),
         retry_after_ms: text("retry-after-ms"),
+        error_type: (response.status() >= 300)
+            .then(|| text("x-amzn-errortype"))
+            .flatten(),
     };
     // What is JSON is read whole, whatever was asked for.
     let is_relayed = may_relay && head.status < 300 && !head.content_type.contains("json");
@@ -222,11 +228,11 @@ struct Init<'a> {
     headers: &'a [(&'a str, &'a str)],
 }
 
-/// The URL, and the header that holds the secret where it does not hold it.
-fn address(call: &Call, env: &Env) -> Result<(String, Option<(String, String)>), AttemptFailure> {
+/// The URL, and the headers that hold the secret, or were made with it, where it does not hold it.
+fn address(call: &Call, env: &Env) -> Result<(String, Vec<(String, String)>), AttemptFailure> {
     let mut url = call.url.clone();
     let Some(credential) = &call.credential else {
-        return Ok((url, None));
+        return Ok((url, Vec::new()));
     };
     let missing = || AttemptFailure::SecretMissing {
         name: credential.secret.clone(),
@@ -239,11 +245,16 @@ fn address(call: &Call, env: &Env) -> Result<(String, Option<(String, String)>),
         CredentialPlace::Query(name) => {
             let value = String::from(js_sys::encode_uri_component(&secret));
             url = format!("{url}?{name}={value}");
-            return Ok((url, None));
+            return Ok((url, Vec::new()));
+        }
+        CredentialPlace::AwsSigv4 { region, service } => {
+            let scope = Scope { region, service };
+            let signed = sigv4::headers(&secret, &url, &call.body, scope, now());
+            return Ok((url, signed.ok_or_else(missing)?));
         }
     };
     // A secret with a line end cannot be a header's value; the runtime's error would repeat it.
     js::is_header_value(&value)
-        .then_some((url, Some((name, value))))
+        .then_some((url, vec![(name, value)]))
         .ok_or_else(missing)
 }

@@ -13,7 +13,7 @@ use crate::units::{MicroUsd, Millis, UnixMillis};
 
 use super::call::retry_after;
 use super::expected::Expectation;
-use super::listen::{Heard, Stream};
+use super::listen::{self, Heard, Stream};
 use super::{Order, ProviderHead};
 
 /// The largest unstreamed answer. A long answer is some hundred kilobytes; inline images reach megabytes.
@@ -59,6 +59,7 @@ pub(super) struct Attempt {
     finished_at: Option<UnixMillis>,
     has_end_marker: bool,
     retry_after: Option<Millis>,
+    error_type: Option<String>,
     usage: Option<Usage>,
     /// What the model has said, for when the provider does not count it.
     answer: TextSize,
@@ -154,6 +155,7 @@ impl Attempt {
             has_end_marker: false,
             passage: Passage::Read,
             retry_after: None,
+            error_type: None,
             usage: None,
             answer: TextSize::default(),
             bytes: 0,
@@ -235,6 +237,7 @@ impl Attempt {
         self.headers_at = Some(now);
         self.status = Some(head.status);
         self.retry_after = retry_after(head, now);
+        self.error_type.clone_from(&head.error_type);
         if !(200..300).contains(&head.status) {
             self.reading = Reading::Refusal;
             return Ok(());
@@ -243,7 +246,7 @@ impl Attempt {
         if !self.endpoint.is_conversation() {
             return self.head_of_bytes(&head.content_type, &kind);
         }
-        let is_stream = kind.contains("text/event-stream");
+        let is_stream = kind.contains(listen::content_type(self.dialect));
         let is_json = kind.contains("json");
         if self.is_streaming && (is_stream || kind.is_empty()) {
             self.reading = Reading::Stream(Box::new(Stream::new(self.dialect)));
@@ -364,7 +367,8 @@ impl Attempt {
     /// What an unsuccessful status and the body so far mean.
     pub fn refused(&self) -> Failed {
         let status = self.status.unwrap_or_default();
-        parse_error(self.dialect, status, self.retry_after, &self.refusal)
+        let kind = self.error_type.as_deref();
+        parse_error(self.dialect, status, self.retry_after, kind, &self.refusal)
     }
 
     /// The failure of an answer that broke after its headers.

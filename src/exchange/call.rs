@@ -37,6 +37,11 @@ pub enum CredentialPlace {
     Bearer,
     Header(String),
     Query(String),
+    /// Nowhere: the request is signed with it.
+    AwsSigv4 {
+        region: String,
+        service: String,
+    },
 }
 
 /// The client's request, as the target wants it.
@@ -61,6 +66,12 @@ pub(super) fn call(
         Auth::Bearer { .. } => Some(CredentialPlace::Bearer),
         Auth::Header { name, .. } => Some(CredentialPlace::Header(name.clone())),
         Auth::Query { name, .. } => Some(CredentialPlace::Query(name.clone())),
+        Auth::AwsSigv4 {
+            region, service, ..
+        } => Some(CredentialPlace::AwsSigv4 {
+            region: region.clone(),
+            service: service.clone(),
+        }),
     };
     Ok(Call {
         url: format!(

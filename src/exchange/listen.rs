@@ -4,9 +4,10 @@
 //! them unchanged. What follows the end marker belongs to no answer.
 
 use super::attempt::{Failed, too_large};
-use crate::chat::Event;
-use crate::dialects::{Dialect, StreamDecoder, StreamFault};
-use crate::sse;
+use crate::chat::{AttemptFailure, Event, ProviderError};
+
+use crate::dialects::{Dialect, Framing, StreamDecoder, StreamFault};
+use crate::{eventstream, sse};
 
 /// A piece of a stream: what it means, and the bytes that said so.
 #[derive(Debug, Default)]
@@ -26,10 +27,18 @@ impl Heard {
     }
 }
 
+/// The type of a stream of this provider's.
+pub(super) fn content_type(provider: Dialect) -> &'static str {
+    match provider.framing() {
+        Framing::ServerSentEvents => "text/event-stream",
+        Framing::EventStream => "application/vnd.amazon.eventstream",
+    }
+}
+
 /// The state between two pieces of one stream.
 #[derive(Debug)]
 pub(super) struct Stream {
-    sse: sse::Decoder,
+    framing: Frames,
     decoder: StreamDecoder,
     /// The provider's bytes since the last whole event.
     raw: Vec<u8>,
@@ -39,10 +48,20 @@ pub(super) struct Stream {
     was_within_an_event: bool,
 }
 
+/// What cuts the bytes into events.
+#[derive(Debug)]
+enum Frames {
+    Lines(sse::Decoder),
+    Messages(eventstream::Decoder),
+}
+
 impl Stream {
     pub fn new(provider: Dialect) -> Self {
         Self {
-            sse: sse::Decoder::new(),
+            framing: match provider.framing() {
+                Framing::ServerSentEvents => Frames::Lines(sse::Decoder::new()),
+                Framing::EventStream => Frames::Messages(eventstream::Decoder::new()),
+            },
             decoder: StreamDecoder::new(provider),
             raw: Vec::new(),
             unread: Unread::All,
@@ -63,6 +82,9 @@ impl Stream {
 
     /// Takes the next bytes. `is_silent` says that nothing has been said yet.
     pub fn push(&mut self, bytes: &[u8], is_silent: bool, heard: &mut Heard) -> Result<(), Failed> {
+        let Frames::Lines(_) = &self.framing else {
+            return self.push_messages(bytes, is_silent, heard);
+        };
         let mut events = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -72,10 +94,7 @@ impl Stream {
                 break;
             }
             self.raw.extend_from_slice(line);
-            self.sse
-                .push(line, &mut events)
-                .map_err(|_| too_large(sse::EVENT_BYTES_MAX))?;
-            if self.sse.pending_bytes() == 0 {
+            if self.push_line(line, &mut events)? == 0 {
                 self.decode(&events, is_silent, heard)?;
                 events.clear();
                 if heard.events.last() == Some(&Event::End) {
@@ -86,11 +105,47 @@ impl Stream {
         Ok(())
     }
 
+    /// How many bytes of an event are pending then.
+    fn push_line(&mut self, line: &[u8], events: &mut Vec<sse::Event>) -> Result<usize, Failed> {
+        let Frames::Lines(lines) = &mut self.framing else {
+            return Ok(0);
+        };
+        let outcome = lines.push(line, events);
+        outcome.map_err(|_| too_large(sse::EVENT_BYTES_MAX))?;
+        Ok(lines.pending_bytes())
+    }
+
+    /// Messages are passed on to nobody as they are, because no client reads them: their bytes only count as heard.
+    fn push_messages(
+        &mut self,
+        bytes: &[u8],
+        is_silent: bool,
+        heard: &mut Heard,
+    ) -> Result<(), Failed> {
+        let Frames::Messages(messages) = &mut self.framing else {
+            return Ok(());
+        };
+        if self.unread != Unread::All {
+            return Ok(());
+        }
+        let mut events = Vec::new();
+        let outcome = messages.push(bytes, &mut events);
+        self.raw.extend_from_slice(bytes);
+        self.decode(&events, is_silent, heard)?;
+        if heard.events.last() == Some(&Event::End) {
+            self.unread = Unread::Nothing;
+            return Ok(());
+        }
+        outcome.map_err(broken)
+    }
+
     /// Takes the end of the bytes.
     pub fn finish(&mut self, is_silent: bool, heard: &mut Heard) -> Result<(), Failed> {
         let mut events = Vec::new();
         self.was_within_an_event = !self.raw.is_empty();
-        self.sse.finish(&mut events);
+        if let Frames::Lines(lines) = &mut self.framing {
+            lines.finish(&mut events);
+        }
         self.decode(&events, is_silent, heard)?;
         if !heard.raw.is_empty() {
             // Its blank line never came; what we append must not run into it.
@@ -123,6 +178,17 @@ impl Stream {
             heard.raw.extend_from_slice(&block);
         }
         Ok(())
+    }
+}
+
+fn broken(broken: eventstream::Broken) -> Failed {
+    match broken {
+        eventstream::Broken::TooLong => too_large(sse::EVENT_BYTES_MAX),
+        eventstream::Broken::Malformed => {
+            let expected = "a message of an event stream";
+            let failure = AttemptFailure::Malformed { expected };
+            (failure, ProviderError::default())
+        }
     }
 }
 

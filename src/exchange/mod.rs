@@ -65,6 +65,8 @@ pub struct ProviderHead {
     pub content_type: String,
     pub retry_after: Option<String>,
     pub retry_after_ms: Option<String>,
+    /// AWS's name for what went wrong: `x-amzn-errortype`.
+    pub error_type: Option<String>,
 }
 
 /// What happened. Attempts are numbered from 0 in the order of their `Send`.

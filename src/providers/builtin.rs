@@ -24,6 +24,7 @@ pub const PROVIDERS: &[ProviderRow] = &[
     ProviderRow::new("anthropic", Dialect::Anthropic, "https://api.anthropic.com/v1", AuthRow::Header("x-api-key", "ANTHROPIC_API_KEY")).keeps(Retained),
     ProviderRow::new("azure", Dialect::OpenaiChat, "", AuthRow::Header("api-key", "AZURE_API_KEY")).keeps(Retained).with(MaxCompletionTokens),
     compatible("baseten", "https://inference.baseten.co/v1", "BASETEN_API_KEY"),
+    ProviderRow::new("bedrock", Dialect::Bedrock, "", AuthRow::Bearer("AWS_BEARER_TOKEN_BEDROCK")),
     compatible("berget", "https://api.berget.ai/v1", "BERGET_API_KEY"),
     compatible("cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY").with(NoDeveloperRole),
     compatible("chutes", "https://llm.chutes.ai/v1", "CHUTES_API_KEY").with(MaxTokensOnly).with(NoDeveloperRole),

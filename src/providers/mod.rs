@@ -11,6 +11,7 @@
 mod builtin;
 mod price;
 mod row;
+pub mod sigv4;
 
 use std::sync::Arc;
 
@@ -80,6 +81,12 @@ pub enum Auth {
         name: String,
         secrets: Vec<String>,
     },
+    /// AWS's signature, made with the secret. See [`sigv4`].
+    AwsSigv4 {
+        secrets: Vec<String>,
+        region: String,
+        service: String,
+    },
 }
 
 impl Auth {
@@ -90,7 +97,8 @@ impl Auth {
             Self::None => &[],
             Self::Bearer { secrets }
             | Self::Header { secrets, .. }
-            | Self::Query { secrets, .. } => secrets,
+            | Self::Query { secrets, .. }
+            | Self::AwsSigv4 { secrets, .. } => secrets,
         }
     }
 }

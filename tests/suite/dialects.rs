@@ -16,13 +16,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 use waypost::chat::{Answer, AttemptFailure, Collector, Event, ProviderError, RequestError, Usage};
 use waypost::dialects::{
-    self, ClientDialect, ClientError, Dialect, Outline, Quirks, Shape, StreamDecoder,
+    self, ClientDialect, ClientError, Dialect, Framing, Outline, Quirks, Shape, StreamDecoder,
     StreamEncoder, StreamFault,
 };
-use waypost::sse;
 use waypost::units::{Millis, Tokens, UnixMillis};
+use waypost::{eventstream, sse};
 
 use super::expect::{Report, folder, inputs};
+use super::messages;
 
 const CREATED: UnixMillis = UnixMillis(1_741_569_952_123);
 
@@ -173,7 +174,7 @@ fn errors_are_judged_by_status_and_words() {
             let status = name.rsplit('.').next().unwrap().parse().unwrap();
             let body = fs::read(&path).unwrap();
             let wait = Some(Millis(2_000));
-            let (failure, error) = dialects::parse_error(provider, status, wait, &body);
+            let (failure, error) = dialects::parse_error(provider, status, wait, None, &body);
             let told = pretty(&dump_failure(&failure, &error));
             report.compare(&path.with_extension("chat"), told.as_bytes());
         }
@@ -185,14 +186,14 @@ fn streams_are_read_alike_at_every_cut() {
     let mut report = Report::default();
     for provider in Dialect::ALL {
         for (name, path) in inputs(&place(provider), ".stream.txt") {
-            let bytes = fs::read(&path).unwrap();
+            let bytes = stream(provider, &path);
             let told = dump_steps(&decode(provider, &[&bytes]));
             report.compare(&path.with_extension("chat"), told.as_bytes());
-            let whole = split(&[&bytes]);
+            let whole = split(provider, &[&bytes]);
             for cut in 0..=bytes.len() {
                 let (left, right) = bytes.split_at(cut);
                 // The translator sees events alone: the same events are the same answer.
-                if split(&[left, right]) != whole {
+                if split(provider, &[left, right]) != whole {
                     let cut_told = dump_steps(&decode(provider, &[left, right]));
                     let what = format!("{} {name} cut at {cut}", provider.name());
                     report.same(&what, &told, &cut_told);
@@ -207,7 +208,7 @@ fn streams_are_written_for_every_client() {
     let mut report = Report::default();
     for provider in Dialect::ALL {
         for (name, path) in inputs(&place(provider), ".stream.txt") {
-            let steps = decode(provider, &[&fs::read(&path).unwrap()]);
+            let steps = decode(provider, &[&stream(provider, &path)]);
             let answer = collect(&steps);
             let base = path.with_file_name(format!("{name}.stream"));
             for client in ClientDialect::ALL {
@@ -233,11 +234,11 @@ fn a_streamed_answer_is_the_whole_one() {
     let mut report = Report::default();
     for provider in Dialect::ALL {
         for (name, path) in inputs(&place(provider), ".answer.json") {
-            let stream = path.with_file_name(format!("{name}.stream.txt"));
-            let Ok(stream) = fs::read(stream) else {
+            let streamed = path.with_file_name(format!("{name}.stream.txt"));
+            if !streamed.exists() {
                 continue;
-            };
-            let folded = collect(&decode(provider, &[&stream]));
+            }
+            let folded = collect(&decode(provider, &[&stream(provider, &streamed)]));
             let what = format!("{} {name}", provider.name());
             if let Ok(whole) = dialects::parse_answer(provider, &fs::read(&path).unwrap()) {
                 let told = [&whole, &folded].map(|answer| pretty(&dump_answer(answer)));
@@ -308,9 +309,16 @@ fn shape(is_streaming: bool) -> Shape<'static> {
     }
 }
 
-fn split(pieces: &[&[u8]]) -> Vec<sse::Event> {
-    let mut lines = sse::Decoder::new();
+fn split(dialect: Dialect, pieces: &[&[u8]]) -> Vec<sse::Event> {
     let mut events = Vec::new();
+    if dialect.framing() == Framing::EventStream {
+        let mut messages = eventstream::Decoder::new();
+        for piece in pieces {
+            messages.push(piece, &mut events).unwrap();
+        }
+        return events;
+    }
+    let mut lines = sse::Decoder::new();
     for piece in pieces {
         lines.push(piece, &mut events).unwrap();
     }
@@ -318,11 +326,20 @@ fn split(pieces: &[&[u8]]) -> Vec<sse::Event> {
     events
 }
 
+/// The bytes that a provider sends. A stream of messages stands in its fixture as text, one a line.
+fn stream(provider: Dialect, path: &Path) -> Vec<u8> {
+    let fixture = fs::read(path).unwrap();
+    match provider.framing() {
+        Framing::ServerSentEvents => fixture,
+        Framing::EventStream => messages::encode(std::str::from_utf8(&fixture).unwrap()),
+    }
+}
+
 /// What a stream says, up to its end or its failure.
 fn decode(provider: Dialect, pieces: &[&[u8]]) -> Vec<Result<Event, StreamFault>> {
     let mut decoder = StreamDecoder::new(provider);
     let mut steps = Vec::new();
-    for event in split(pieces) {
+    for event in split(provider, pieces) {
         let mut out = Vec::new();
         let outcome = decoder.push(&event, &mut out);
         steps.extend(out.into_iter().map(Ok));

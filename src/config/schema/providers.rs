@@ -19,6 +19,7 @@ pub const QUIRKS_MAX: usize = Quirk::NAMES.len() * 2;
 const BASE_URL: &str = r"^(https://[!$-.0-9;->A-\[\]-~][!$->A-\[\]-~]*|http://((localhost|127\.0\.0\.1)(:[!$-.0-9;->A-\[\]-~]*)?|\[::1\]:[!$-.0-9;->A-\[\]-~]*)(/[!$->A-\[\]-~]*)?)$";
 const HEADER_NAME: &str = "^[A-Za-z0-9_-]+$";
 const SECRET_NAME: &str = "^[A-Z_][A-Z0-9_]*$";
+const SCOPE_NAME: &str = "^[a-z0-9-]+$";
 const PROVIDER_NAME: &str = "^[^/]*$";
 const MODEL_NAME: &str = "^[^/]*/";
 
@@ -119,10 +120,37 @@ pub static AUTH: Description = Description::new(
             "Sent as a parameter of the URL.",
             Shape::Object(&NAMED_SECRET),
         ),
+        Field::optional(
+            "aws_sigv4",
+            "Each call is signed as AWS wants it, Signature Version 4.",
+            Shape::Object(&AWS_SIGV4),
+        ),
         Field::optional("none", "Not at all; any value.", Shape::Any),
     ],
 )
 .needing(Needs::ExactlyOne);
+
+pub static AWS_SIGV4: Description = Description::new(
+    "aws_sigv4",
+    "What a call to AWS is signed with and for.",
+    &[
+        Field::required(
+            "secret",
+            "The name of a secret, or a pool of names. Its value is `ACCESS_KEY_ID:SECRET_ACCESS_KEY`, for temporary keys with `:SESSION_TOKEN` behind it.",
+            SECRET,
+        ),
+        Field::required(
+            "region",
+            "The region that the URL is of, such as `eu-central-1`.",
+            Shape::Pattern(SCOPE_NAME),
+        ),
+        Field::optional(
+            "service",
+            "The service's name in signatures. Default `bedrock`.",
+            Shape::Pattern(SCOPE_NAME),
+        ),
+    ],
+);
 
 pub static NAMED_SECRET: Description = Description::new(
     "named_secret",

@@ -1,0 +1,161 @@
+//! A whole answer of Converse, read.
+//!
+//! It has no id and names no model. Text with citations is text. Calls of Bedrock's own tools, which no client of ours
+//! can ask for, are ignored.
+//!
+//! The prompt is counted in three parts that do not overlap: what was neither read from the cache nor written to it, and
+//! both of these (<https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html>).
+
+use serde::Deserialize;
+
+use super::super::fault;
+use super::super::read::{Loose, Object, Raw};
+use crate::chat::{Answer, AttemptFailure, FinishReason, ProviderError, ToolCall, Usage};
+use crate::units::Tokens;
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ReadAnswer<'a> {
+    #[serde(borrow)]
+    output: Loose<ReadOutput<'a>>,
+    stop_reason: Loose<String>,
+    usage: Loose<ReadUsage>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadOutput<'a> {
+    #[serde(borrow)]
+    message: Loose<ReadMessage<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadMessage<'a> {
+    #[serde(borrow)]
+    content: Loose<Vec<Loose<ReadBlock<'a>>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ReadBlock<'a> {
+    text: Loose<String>,
+    #[serde(borrow)]
+    tool_use: Loose<ReadToolUse<'a>>,
+    reasoning_content: Loose<ReadReasoning>,
+    citations_content: Loose<ReadCitations>,
+}
+
+/// A call, or how one begins.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ReadToolUse<'a> {
+    pub tool_use_id: Loose<String>,
+    pub name: Loose<String>,
+    /// Only where Bedrock calls its own tool.
+    #[serde(rename = "type")]
+    pub kind: Loose<String>,
+    #[serde(borrow)]
+    pub input: Option<Raw<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ReadReasoning {
+    reasoning_text: Loose<ReadText>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadCitations {
+    content: Loose<Vec<Loose<ReadText>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadText {
+    text: Loose<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ReadUsage {
+    input_tokens: Loose<u64>,
+    output_tokens: Loose<u64>,
+    cache_read_input_tokens: Loose<u64>,
+    cache_write_input_tokens: Loose<u64>,
+}
+
+impl ReadUsage {
+    /// `None` if it counts nothing.
+    pub fn usage(self) -> Option<Usage> {
+        if self.input_tokens.0.is_none() && self.output_tokens.0.is_none() {
+            return None;
+        }
+        let tokens = |count: Loose<u64>| Tokens(count.0.unwrap_or_default());
+        let cached = tokens(self.cache_read_input_tokens);
+        let cache_write = tokens(self.cache_write_input_tokens);
+        Some(Usage {
+            prompt: tokens(self.input_tokens) + cached + cache_write,
+            cached,
+            cache_write,
+            answer: tokens(self.output_tokens),
+            ..Usage::default()
+        })
+    }
+}
+
+/// Why it ended, or that it is broken: the model wrote what Bedrock could not read.
+pub(super) fn finish(reason: &str) -> Result<FinishReason, (AttemptFailure, ProviderError)> {
+    Ok(match reason {
+        "tool_use" => FinishReason::ToolCalls,
+        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
+        "guardrail_intervened" | "content_filtered" => FinishReason::ContentFilter,
+        "malformed_model_output" | "malformed_tool_use" => return Err(fault::named(reason, None)),
+        _ => FinishReason::Stop,
+    })
+}
+
+const EXPECTED: AttemptFailure = AttemptFailure::Malformed {
+    expected: "a Converse response",
+};
+
+pub(in super::super) fn parse_answer(
+    body: &[u8],
+) -> Result<Answer, (AttemptFailure, ProviderError)> {
+    let read: Object<ReadAnswer> =
+        serde_json::from_slice(body).map_err(|error| fault::of_json(&error, body, EXPECTED))?;
+    let read = read.0;
+    let message = read.output.0.and_then(|output| output.message.0);
+    let Some(blocks) = message.and_then(|message| message.content.0) else {
+        return Err(fault::in_answer(body, EXPECTED));
+    };
+    let mut answer = Answer {
+        finish: Some(finish(&read.stop_reason.0.unwrap_or_default())?),
+        usage: read.usage.0.and_then(ReadUsage::usage),
+        ..Answer::default()
+    };
+    for block in blocks.into_iter().filter_map(|block| block.0) {
+        read_block(block, &mut answer);
+    }
+    Ok(answer)
+}
+
+fn read_block(block: ReadBlock, answer: &mut Answer) {
+    answer.text.push_str(&block.text.0.unwrap_or_default());
+    let cited = block.citations_content.0.unwrap_or_default().content.0;
+    for piece in cited.unwrap_or_default().into_iter().filter_map(|it| it.0) {
+        answer.text.push_str(&piece.text.0.unwrap_or_default());
+    }
+    let reasoning = block.reasoning_content.0.unwrap_or_default();
+    let reasoning = reasoning.reasoning_text.0.unwrap_or_default();
+    let reasoning = reasoning.text.0.unwrap_or_default();
+    answer.reasoning.push_str(&reasoning);
+    if let Some(call) = block.tool_use.0.filter(|call| call.kind.0.is_none()) {
+        answer.calls.push(ToolCall {
+            id: call.tool_use_id.0.unwrap_or_default(),
+            name: call.name.0.unwrap_or_default(),
+            arguments: call.input.map_or("{}", |input| input.get()).to_owned(),
+        });
+    }
+}

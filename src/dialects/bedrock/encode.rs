@@ -1,0 +1,384 @@
+//! Writes a Converse request.
+//!
+//! What the API has no words for is refused here, and another target is asked: images by URL or of another format than
+//! its four, any JSON without a schema, at most one call at a time, a choice of no tool where earlier turns called some,
+//! and such turns without the tools themselves, which the API demands beside them.
+//!
+//! - Instructions move to the top and are joined in their order. Turns of one role that follow each other become one, so
+//!   that all results of a turn's tools lie in one message; the API wants the roles to alternate. Blocks of white space
+//!   alone are left out: it refuses them.
+//! - The choice of no tool is said by naming none.
+//! - Temperature goes to 2 at OpenAI and to 1 here; higher ones become 1.
+//! - `strict` tools are not carried: few models take the field, and the others refuse the request. The client's name for
+//!   its user is not sent either.
+//! - An answer that the model shall go on with must not end in white space; that is trimmed.
+//! - Ids of calls have at most 64 letters, digits, `_` and `-`. Others' ids are made such, in calls and results alike.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::super::Dialect;
+use super::super::read::Json;
+use crate::chat::{
+    AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
+    ToolChoice, ToolResult,
+};
+use crate::units::Tokens;
+
+const TEMPERATURE_MAX: f64 = 1.0;
+const CALL_ID_BYTES_MAX: usize = 64;
+/// The schema of a tool whose client gave none: no arguments.
+const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRequest<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    system: Vec<Block<'a>>,
+    messages: Vec<Turn<'a>>,
+    #[serde(skip_serializing_if = "InferenceConfig::is_empty")]
+    inference_config: InferenceConfig<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_config: Option<ToolConfig<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutputConfig<'a>>,
+}
+
+#[derive(Serialize)]
+struct Turn<'a> {
+    role: Role,
+    content: Vec<Block<'a>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    User,
+    Assistant,
+}
+
+/// Each block is an object with one field, which says what it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Block<'a> {
+    Text(&'a str),
+    Image(WireImage<'a>),
+    ToolUse(ToolUse<'a>),
+    ToolResult(WireResult<'a>),
+}
+
+#[derive(Serialize)]
+struct WireImage<'a> {
+    format: &'static str,
+    source: Source<'a>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    /// In base64.
+    bytes: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolUse<'a> {
+    tool_use_id: Cow<'a, str>,
+    name: &'a str,
+    input: Json<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireResult<'a> {
+    tool_use_id: Cow<'a, str>,
+    content: Vec<Block<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InferenceConfig<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<Tokens>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop_sequences: &'a [Cow<'a, str>],
+}
+
+impl InferenceConfig<'_> {
+    fn is_empty(&self) -> bool {
+        let has_number = self.temperature.is_some() || self.top_p.is_some();
+        self.max_tokens.is_none() && !has_number && self.stop_sequences.is_empty()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolConfig<'a> {
+    tools: Vec<WireTool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<WireChoice<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum WireTool<'a> {
+    ToolSpec(ToolSpec<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolSpec<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    input_schema: Schema<'a>,
+}
+
+#[derive(Serialize)]
+struct Schema<'a> {
+    json: Json<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum WireChoice<'a> {
+    Auto {},
+    Any {},
+    Tool { name: &'a str },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OutputConfig<'a> {
+    text_format: TextFormat<'a>,
+}
+
+#[derive(Serialize)]
+struct TextFormat<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    structure: Structure<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Structure<'a> {
+    json_schema: WireSchema<'a>,
+}
+
+#[derive(Serialize)]
+struct WireSchema<'a> {
+    /// As a text that holds it.
+    schema: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+}
+
+pub(in super::super) fn encode_request(request: &Request) -> Result<Vec<u8>, RequestError> {
+    if let Some(field) = beyond(request) {
+        return Err(RequestError::NotTranslatable {
+            field: field.to_owned(),
+            dialect: Dialect::Bedrock.name(),
+        });
+    }
+    let mut messages = turns(&request.messages);
+    if messages.is_empty() {
+        return Err(RequestError::Invalid {
+            field: "messages".to_owned(),
+            expected: "a message of the user with some content".to_owned(),
+        });
+    }
+    trim_prefill(&mut messages);
+    let wire = WireRequest {
+        system: system(&request.messages),
+        messages,
+        inference_config: InferenceConfig {
+            max_tokens: request.answer_tokens_max,
+            temperature: request.temperature.map(|it| it.min(TEMPERATURE_MAX)),
+            top_p: request.top_p,
+            stop_sequences: &request.stop,
+        },
+        tool_config: tool_config(request),
+        output_config: request.format.as_ref().and_then(output_config),
+    };
+    serde_json::to_vec(&wire).map_err(|_| RequestError::Invalid {
+        field: "messages".to_owned(),
+        expected: "arguments of tool calls that are JSON objects".to_owned(),
+    })
+}
+
+/// The first thing that is asked and that the API cannot be told.
+fn beyond(request: &Request) -> Option<&'static str> {
+    let has_tools = !request.tools.is_empty();
+    let is_never = request.tool_choice == Some(ToolChoice::Never);
+    let has_called = request.messages.iter().any(|message| match message {
+        Message::Assistant(message) => !message.calls.is_empty(),
+        Message::ToolResult(_) => true,
+        Message::System(_) | Message::User(_) => false,
+    });
+    if !request.messages.iter().all(has_known_images) {
+        Some("messages")
+    } else if matches!(request.format, Some(Format::JsonObject)) {
+        Some("response_format")
+    } else if has_tools && request.parallel_tool_calls == Some(false) {
+        Some("parallel_tool_calls")
+    } else if has_called && is_never {
+        Some("tool_choice")
+    } else if has_called && !has_tools {
+        Some("tools")
+    } else {
+        None
+    }
+}
+
+fn has_known_images(message: &Message) -> bool {
+    let parts = match message {
+        Message::System(parts) | Message::User(parts) => parts,
+        Message::Assistant(message) => &message.parts,
+        Message::ToolResult(result) => &result.parts,
+    };
+    parts.iter().all(|part| match part {
+        Part::Text(_) => true,
+        Part::Image(Image::Inline { media_type, .. }) => image_format(media_type).is_some(),
+        Part::Image(Image::Url(_)) => false,
+    })
+}
+
+fn image_format(media_type: &str) -> Option<&'static str> {
+    match media_type {
+        "image/png" => Some("png"),
+        "image/jpeg" | "image/jpg" => Some("jpeg"),
+        "image/gif" => Some("gif"),
+        "image/webp" => Some("webp"),
+        _ => None,
+    }
+}
+
+fn system<'a>(messages: &'a [Message<'a>]) -> Vec<Block<'a>> {
+    let parts = messages.iter().filter_map(|message| match message {
+        Message::System(parts) => Some(parts),
+        _ => None,
+    });
+    parts.flatten().filter_map(block).collect()
+}
+
+fn turns<'a>(messages: &'a [Message<'a>]) -> Vec<Turn<'a>> {
+    let mut turns: Vec<Turn> = Vec::with_capacity(messages.len());
+    for message in messages {
+        let (role, content): (Role, Vec<Block>) = match message {
+            Message::System(_) => continue,
+            Message::User(parts) => (Role::User, parts.iter().filter_map(block).collect()),
+            Message::Assistant(message) => (Role::Assistant, assistant(message)),
+            Message::ToolResult(result) => (Role::User, vec![tool_result(result)]),
+        };
+        match turns.last_mut() {
+            _ if content.is_empty() => {}
+            Some(last) if last.role == role => last.content.extend(content),
+            _ => turns.push(Turn { role, content }),
+        }
+    }
+    turns
+}
+
+fn trim_prefill(turns: &mut [Turn]) {
+    if let Some(last) = turns.last_mut()
+        && last.role == Role::Assistant
+        && let Some(Block::Text(text)) = last.content.last_mut()
+    {
+        *text = text.trim_end();
+    }
+}
+
+fn assistant<'a>(message: &'a AssistantMessage<'a>) -> Vec<Block<'a>> {
+    let parts = message.parts.iter().filter_map(block);
+    parts.chain(message.calls.iter().map(tool_use)).collect()
+}
+
+fn tool_use<'a>(call: &'a RequestedCall<'a>) -> Block<'a> {
+    let is_blank = call.arguments.trim().is_empty();
+    Block::ToolUse(ToolUse {
+        tool_use_id: call_id(&call.id),
+        name: &call.name,
+        input: Json(if is_blank { "{}" } else { &call.arguments }),
+    })
+}
+
+fn tool_result<'a>(result: &'a ToolResult<'a>) -> Block<'a> {
+    Block::ToolResult(WireResult {
+        tool_use_id: call_id(&result.call_id),
+        content: result.parts.iter().filter_map(block).collect(),
+        status: result.is_error.then_some("error"),
+    })
+}
+
+/// What is too long becomes its hash, so that two long ids stay two.
+fn call_id(id: &str) -> Cow<'_, str> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if id.is_empty() {
+        Cow::Borrowed("call")
+    } else if id.len() > CALL_ID_BYTES_MAX {
+        Cow::Owned(format!("call_{:016x}", xxh3_64(id.as_bytes())))
+    } else if id.chars().all(is_allowed) {
+        Cow::Borrowed(id)
+    } else {
+        Cow::Owned(id.replace(|c| !is_allowed(c), "_"))
+    }
+}
+
+fn block<'a>(part: &'a Part<'a>) -> Option<Block<'a>> {
+    match part {
+        Part::Text(text) => (!text.trim().is_empty()).then_some(Block::Text(text)),
+        Part::Image(Image::Inline { media_type, base64 }) => Some(Block::Image(WireImage {
+            format: image_format(media_type)?,
+            source: Source { bytes: base64 },
+        })),
+        Part::Image(Image::Url(_)) => None,
+    }
+}
+
+fn tool_config<'a>(request: &'a Request<'a>) -> Option<ToolConfig<'a>> {
+    let tool_choice = match &request.tool_choice {
+        None => None,
+        Some(ToolChoice::Never) => return None,
+        Some(ToolChoice::Auto) => Some(WireChoice::Auto {}),
+        Some(ToolChoice::Required) => Some(WireChoice::Any {}),
+        Some(ToolChoice::Named(name)) => Some(WireChoice::Tool { name }),
+    };
+    let tools: Vec<_> = request.tools.iter().map(tool).collect();
+    (!tools.is_empty()).then_some(ToolConfig { tools, tool_choice })
+}
+
+fn tool<'a>(tool: &'a Tool<'a>) -> WireTool<'a> {
+    let description = tool.description.as_deref();
+    WireTool::ToolSpec(ToolSpec {
+        name: &tool.name,
+        description: description.filter(|text| !text.is_empty()),
+        input_schema: Schema {
+            json: Json(tool.parameters.map_or(NO_ARGUMENTS, |schema| schema.get())),
+        },
+    })
+}
+
+fn output_config<'a>(format: &'a Format<'a>) -> Option<OutputConfig<'a>> {
+    let Format::JsonSchema { name, schema, .. } = format else {
+        return None;
+    };
+    Some(OutputConfig {
+        text_format: TextFormat {
+            kind: "json_schema",
+            structure: Structure {
+                json_schema: WireSchema {
+                    schema: schema.get(),
+                    name: name.as_deref(),
+                },
+            },
+        },
+    })
+}
