@@ -314,24 +314,27 @@ fn read_url(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
         is_loopback(rest).then_some(rest)
     });
     let is_plain = |rest: &str| {
-        let allowed = |byte: u8| {
-            byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'@' | b'"' | b'\\')
-        };
-        !rest.is_empty() && !rest.starts_with(['/', ':']) && rest.bytes().all(allowed)
+        let allowed =
+            |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'@' | b'"' | b'\\');
+        let has_host = !rest.is_empty() && !rest.starts_with(['/', ':', '?']);
+        // One question mark begins the query. A host that holds the model's name would be its caller's to choose.
+        let questions = rest.bytes().filter(|byte| *byte == b'?').count();
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        has_host && questions <= 1 && !host.contains('{') && rest.bytes().all(allowed)
     };
     if rest.is_some_and(is_plain) {
         return Some(url.to_owned());
     }
     problems.note(
         &node.path,
-        "an https URL (http on loopback only) without user, query or fragment",
+        "an https URL (http on loopback only) without user or fragment",
         "another text",
     );
     None
 }
 
 fn is_loopback(rest: &str) -> bool {
-    let host = rest.split('/').next().unwrap_or_default();
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }

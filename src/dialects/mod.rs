@@ -33,6 +33,7 @@ mod user_text;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -343,6 +344,23 @@ fn outgoing(provider: Dialect, shape: &Shape, body: Vec<u8>) -> Outgoing {
         headers,
         body,
     }
+}
+
+/// A text as one segment of a path: all is encoded but what RFC 3986 calls unreserved.
+#[must_use]
+pub fn path_segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
 }
 
 /// Reads a whole answer that came with a status of success.

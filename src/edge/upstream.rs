@@ -244,7 +244,8 @@ fn address(call: &Call, env: &Env) -> Result<(String, Vec<(String, String)>), At
         CredentialPlace::Header(name) => (name.clone(), secret),
         CredentialPlace::Query(name) => {
             let value = String::from(js_sys::encode_uri_component(&secret));
-            url = format!("{url}?{name}={value}");
+            let mark = if url.contains('?') { '&' } else { '?' };
+            url = format!("{url}{mark}{name}={value}");
             return Ok((url, Vec::new()));
         }
         CredentialPlace::AwsSigv4 { region, service } => {

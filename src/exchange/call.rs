@@ -6,13 +6,15 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::{Order, ProviderHead};
 use crate::chat::RequestError;
 use crate::config::Target;
-use crate::dialects::{Dialect, Endpoint, Outgoing, Prefill, Shape, encode_request};
+use crate::dialects::{Dialect, Endpoint, Outgoing, Prefill, Shape, encode_request, path_segment};
 use crate::health::Health;
 use crate::providers::Auth;
 use crate::units::{Millis, Tokens, UnixMillis};
 
 /// For dialects that demand a maximum, where the client names none.
 const ANSWER_TOKENS_DEFAULT: Tokens = Tokens(4_096);
+/// Where a base URL holds the model's name.
+const MODEL_PLACE: &str = "{model}";
 
 /// All that the edge needs to call a provider, but for the secret's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,13 @@ pub(super) fn call(
     prefill: Option<Prefill<'_>>,
 ) -> Result<Call, RequestError> {
     let dialect = target.provider.dialect;
+    // In a path these would lead elsewhere, however they are encoded.
+    if matches!(&*target.model, "." | "..") {
+        return Err(RequestError::Invalid {
+            field: "model".to_owned(),
+            expected: "a model's name".to_owned(),
+        });
+    }
     let shape = Shape {
         model: &target.model,
         is_streaming,
@@ -74,10 +83,11 @@ pub(super) fn call(
         }),
     };
     Ok(Call {
-        url: format!(
-            "{}{}",
-            api_root(&target.provider.base_url, dialect),
-            outgoing.path
+        url: url(
+            &target.provider.base_url,
+            dialect,
+            &target.model,
+            &outgoing.path,
         ),
         headers: outgoing.headers,
         body: outgoing.body,
@@ -97,6 +107,21 @@ fn outgoing(order: &Order, target: &Target, shape: &Shape) -> Result<Outgoing, R
         // The only other one that reaches targets which have no such call.
         _ => encode_request(client, provider, &Endpoint::as_chat(&order.body)?, shape),
     }
+}
+
+/// The base URL with the model where it says `{model}`, and the dialect's path before its query: Azure has both.
+fn url(base_url: &str, dialect: Dialect, model: &str, path: &str) -> String {
+    let (root, query) = match base_url.split_once('?') {
+        Some((root, query)) => (root, format!("?{query}")),
+        None => (base_url, String::new()),
+    };
+    let root = api_root(root.trim_end_matches('/'), dialect);
+    let root = if root.contains(MODEL_PLACE) {
+        root.replace(MODEL_PLACE, &path_segment(model))
+    } else {
+        root
+    };
+    format!("{root}{path}{query}")
 }
 
 /// Anthropic's own SDKs are given the host alone and add `/v1`; a base URL written that way works here too.
@@ -171,6 +196,20 @@ mod tests {
         for nonsense in ["-1", "NaN", "inf", "1e300", "soon", ""] {
             assert_eq!(asked(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_base_url_may_hold_the_model_and_a_query() {
+        let azure = "https://r.openai.azure.com/openai/deployments/{model}?api-version=2024-10-21";
+        let url = |base, model| url(base, Dialect::OpenaiChat, model, "/chat/completions");
+        assert_eq!(
+            url(azure, "gpt 4/o?"),
+            "https://r.openai.azure.com/openai/deployments/gpt%204%2Fo%3F/chat/completions?api-version=2024-10-21"
+        );
+        let plain = "https://r.openai.azure.com/openai/v1";
+        assert_eq!(url(plain, "m"), format!("{plain}/chat/completions"));
+        let slashed = "https://x.example/?a=b";
+        assert_eq!(url(slashed, "m"), "https://x.example/chat/completions?a=b");
     }
 
     #[test]

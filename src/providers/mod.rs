@@ -29,7 +29,8 @@ pub use row::{AuthRow, ModelRow, ProviderRow};
 pub struct Provider {
     pub name: Arc<str>,
     pub dialect: Dialect,
-    /// Without a trailing slash; the dialect's path is appended.
+    /// Without a trailing slash. The dialect's path is put behind it, before its query; `{model}` in it stands for the
+    /// model's name.
     pub base_url: String,
     pub auth: Auth,
     /// Where it computes, in the team's own words (`eu`, `us`); unknown when absent.

@@ -14,9 +14,9 @@ pub const CAN_MAX: usize = Ability::NAMES.len() * 2;
 /// Likewise.
 pub const QUIRKS_MAX: usize = Quirk::NAMES.len() * 2;
 
-/// The characters are those of ASCII that can be seen, without `"`, `#`, `?`, `@` and a backslash; a host or a port
-/// has no `/` and `:` either.
-const BASE_URL: &str = r"^(https://[!$-.0-9;->A-\[\]-~][!$->A-\[\]-~]*|http://((localhost|127\.0\.0\.1)(:[!$-.0-9;->A-\[\]-~]*)?|\[::1\]:[!$-.0-9;->A-\[\]-~]*)(/[!$->A-\[\]-~]*)?)$";
+/// The characters are those of ASCII that can be seen, without `"`, `#`, `@` and a backslash; a `?` begins the query. A host
+/// or a port has no `/` and `{` either.
+const BASE_URL: &str = r"^(https://[!$-.0-9;->A-\[\]-z|}~][!$-.0-:;->A-\[\]-z|}~]*(/[!$->A-\[\]-~]*)?(\?[!$->A-\[\]-~]*)?|http://((localhost|127\.0\.0\.1)(:[!$-.0-9;->A-\[\]-z|}~]*)?|\[::1\]:[!$-.0-9;->A-\[\]-z|}~]*)(/[!$->A-\[\]-~]*)?(\?[!$->A-\[\]-~]*)?)$";
 const HEADER_NAME: &str = "^[A-Za-z0-9_-]+$";
 const SECRET_NAME: &str = "^[A-Z_][A-Z0-9_]*$";
 const SCOPE_NAME: &str = "^[a-z0-9-]+$";
@@ -66,7 +66,7 @@ pub static PROVIDER: Description = Description::new(
         ),
         Field::required_of_new(
             "base_url",
-            "An https URL without user, query or fragment (http on loopback only); the dialect's path is appended.",
+            "An https URL without user or fragment (http on loopback only). The dialect's path is put behind it, before its query if it has one; `{model}` becomes the model's name.",
             Shape::Pattern(BASE_URL),
         ),
         Field::optional(

@@ -1,29 +1,17 @@
 //! The path of a call, with the model in it.
 
-use std::fmt::Write as _;
-
-use super::super::Shape;
+use super::super::{Shape, path_segment};
 
 /// `/model/{model}/converse`. A model may be an ARN: AWS's SDKs encode its colons and slashes, and sign the path as it is
 /// then.
 pub(in super::super) fn path(shape: &Shape) -> String {
-    let mut path = "/model/".to_owned();
-    for byte in shape.model.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                path.push(char::from(byte));
-            }
-            _ => {
-                let _ = write!(path, "%{byte:02X}");
-            }
-        }
-    }
-    path.push_str(if shape.is_streaming {
-        "/converse-stream"
+    let model = path_segment(shape.model);
+    let call = if shape.is_streaming {
+        "converse-stream"
     } else {
-        "/converse"
-    });
-    path
+        "converse"
+    };
+    format!("/model/{model}/{call}")
 }
 
 #[cfg(test)]
