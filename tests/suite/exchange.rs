@@ -521,6 +521,19 @@ fn flood_by(
     script.request = format!(
         r#"{{"model":"r","stream":{is_streaming},"messages":[{{"role":"user","content":"x"}}]}}"#
     );
+    flooded(script, head, piece, chunks)
+}
+
+/// The same of what is no conversation.
+fn flood_of(endpoint: Endpoint, head: &str, piece: &[u8], chunks: usize) -> (String, usize) {
+    let mut script = parse("budget spent", "flood");
+    script.endpoint = endpoint;
+    script.route = r#"{"targets":[{"id":"one","provider":"o","model":"m"}]}"#.to_owned();
+    script.request = r#"{"model":"r","input":"x","prompt":"x"}"#.to_owned();
+    flooded(script, head, piece, chunks)
+}
+
+fn flooded(mut script: Script, head: &str, piece: &[u8], chunks: usize) -> (String, usize) {
     let bytes = piece.to_vec();
     let chunk = Input::Chunk { attempt: 0, bytes };
     script
@@ -568,6 +581,24 @@ fn floods_are_bounded() {
     let (outcome, sent) = flood(false, "500 text/html", &megabyte, 100);
     assert_eq!(outcome, "server_error at 2", "an error's body without end");
     assert!(sent < 1_000);
+}
+
+#[test]
+fn floods_of_other_endpoints_are_bounded() {
+    let megabyte = vec![b'x'; 1 << 20];
+    let json = "200 application/json";
+    let (outcome, _) = flood_of(Endpoint::Embeddings, json, &megabyte, 17);
+    assert_eq!(outcome, "too_large at 2", "a body without end");
+    let (outcome, sent) = flood_of(Endpoint::ImageGenerations, json, &megabyte, 20);
+    assert_eq!(
+        outcome, "ok at 3",
+        "images are passed on once they are too long"
+    );
+    assert_eq!(sent, 20 << 20);
+    let (outcome, _) = flood_of(Endpoint::Speech, "200 audio/wav", &megabyte, 32);
+    assert_eq!(outcome, "ok at 3", "a long sound");
+    let (outcome, _) = flood_of(Endpoint::Speech, "200 audio/wav", &megabyte, 33);
+    assert_eq!(outcome, "too_large at 2", "a sound without end");
 }
 
 #[test]

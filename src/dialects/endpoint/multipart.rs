@@ -275,7 +275,7 @@ mod tests {
             "Content-Disposition: form-data; name=\"a\"\r\nContent-Disposition: form-data; name=\"model\"",
             "Content-Disposition: attachment; name=\"model\"",
             "Content-Disposition: form-data; name=\"model",
-            "Content-Disposition: form-data; filename=\"x\\\"; name=model; y=\"; name=a",
+            "Content-Disposition: form-data; filename=\"x\\\"; name=model",
             "Content-Type: text/plain",
         ];
         for head in heads {
