@@ -16,6 +16,7 @@
 //! Not here: what an event means. That is `dialects/bedrock/`.
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
+use serde::Serialize;
 
 use crate::sse::{EVENT_BYTES_MAX, Event};
 
@@ -127,7 +128,7 @@ fn event(message: &[u8]) -> Option<Event> {
     Some(match headers.message_type.as_str() {
         "error" => Event {
             name: ERROR.to_owned(),
-            data: headers.error().to_string(),
+            data: headers.error(),
         },
         "exception" => Event {
             name: headers.exception_type,
@@ -150,10 +151,20 @@ struct Headers {
     error_message: String,
 }
 
+#[derive(Serialize)]
+struct Error<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
 impl Headers {
     /// An error has no payload, but a code and words.
-    fn error(&self) -> serde_json::Value {
-        serde_json::json!({ "code": self.error_code, "message": self.error_message })
+    fn error(&self) -> String {
+        let error = Error {
+            code: &self.error_code,
+            message: &self.error_message,
+        };
+        serde_json::to_string(&error).unwrap_or_default()
     }
 
     fn read(mut bytes: &[u8]) -> Option<Self> {

@@ -132,11 +132,20 @@ impl Catalogue {
             problems.note(&node.path, "a provider's name without `/`", name);
         }
         let dialect = read_dialect(base, &fields, problems);
-        let base_url = read_base_url(base, &fields, problems);
+        let binding = match fields.field("binding") {
+            Some(node) => Some(read_binding(&node, problems)?),
+            None => None,
+        };
+        let base_url = if binding.is_some() && fields.field("base_url").is_none() {
+            Some(String::new())
+        } else {
+            read_base_url(base, &fields, problems)
+        };
         let auth = match fields.field("auth") {
             Some(node) => read_auth(&node, problems),
             None => Some(base.map_or(Auth::None, |base| base.auth.clone())),
         };
+        let auth = auth.map(|auth| if binding.is_some() { Auth::None } else { auth });
         let region = match fields.field("region") {
             Some(node) => node.text(problems).map(str::to_owned),
             None => base.and_then(|base| base.region.clone()),
@@ -157,6 +166,7 @@ impl Catalogue {
             name: name.into(),
             dialect: dialect?,
             base_url: base_url?,
+            binding,
             auth: auth?,
             region,
             is_private,
@@ -378,6 +388,16 @@ fn read_auth(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
     None
 }
 
+fn read_binding(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
+    let name = node.text(problems)?;
+    if is_secret_name(name) {
+        return Some(name.to_owned());
+    }
+    let expected = "the name of a binding in capitals, such as `AI`";
+    problems.note(&node.path, expected, "another text");
+    None
+}
+
 fn read_aws_sigv4(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
     let fields = node.described(&described::AWS_SIGV4, problems)?;
     let mut scope = |node: &Node<'_>| {
@@ -395,19 +415,15 @@ fn read_aws_sigv4(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
         None => Some("bedrock".to_owned()),
     };
     let region = fields.field("region").map(|node| scope(&node));
-    let region = match region {
-        Some(region) => region,
-        None => {
-            fields.required("region", "the region that the URL is of", problems);
-            None
-        }
-    };
+    if region.is_none() {
+        fields.required("region", "the region that the URL is of", problems);
+    }
     let secrets = fields
         .required("secret", "the name of a secret", problems)
         .and_then(|node| read_secrets(&node, problems));
     Some(Auth::AwsSigv4 {
         secrets: secrets?,
-        region: region?,
+        region: region??,
         service: service?,
     })
 }
@@ -434,14 +450,7 @@ fn read_named_secret(node: &Node<'_>, problems: &mut Problems) -> Option<(String
 /// One name or a pool of names. A value that looks like the secret itself is refused, and not repeated.
 fn read_secrets(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<String>> {
     let secrets = node.texts(SECRETS_MAX, problems)?;
-    let is_name = |name: &String| {
-        let mut bytes = name.bytes();
-        bytes
-            .next()
-            .is_some_and(|byte| byte.is_ascii_uppercase() || byte == b'_')
-            && bytes.all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    if !secrets.is_empty() && secrets.iter().all(is_name) {
+    if !secrets.is_empty() && secrets.iter().all(|name| is_secret_name(name)) {
         return Some(secrets);
     }
     problems.note(
@@ -450,6 +459,13 @@ fn read_secrets(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<String>>
         "another text (a secret's value never belongs in an entry)",
     );
     None
+}
+
+/// Whether it is written as the names of secrets and bindings are.
+fn is_secret_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    let is_start = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
+    bytes.next().is_some_and(is_start) && bytes.all(|byte| is_start(byte) || byte.is_ascii_digit())
 }
 
 /// A built-in provider whose URL only a team knows.
@@ -476,6 +492,7 @@ fn provider_of(row: &ProviderRow) -> Provider {
         name: row.name.into(),
         dialect: row.dialect,
         base_url: row.base_url.to_owned(),
+        binding: None,
         auth,
         region: row.region.map(str::to_owned),
         is_private: false,

@@ -63,9 +63,13 @@ impl Target {
         format!("{}/{}", self.provider.name, self.model)
     }
 
-    /// Whether it is sent the bytes of a client of this dialect, and the client gets its.
+    /// Whether it is sent the bytes of a client of this dialect, and the client gets its. Of what is called by a binding no
+    /// client does: Workers AI's older models answer there in a shape of their own.
     #[must_use]
     pub fn speaks(&self, client: ClientDialect, endpoint: Endpoint) -> bool {
+        if self.provider.binding.is_some() {
+            return false;
+        }
         let dialect = self.provider.dialect;
         match endpoint {
             Endpoint::Chat | Endpoint::CountTokens => dialect == client.into(),

@@ -8,7 +8,6 @@ use super::rules::{is_among, meets};
 use super::signals::Signals;
 use crate::classify::Traits;
 use crate::config::{Bounds, DataCollection, Limits, Target};
-use crate::dialects::Dialect;
 use crate::providers::{Ability, DataPolicy};
 
 /// The names of the limits that the target is beyond.
@@ -102,8 +101,8 @@ fn data_policy(target: &Target) -> Option<DataPolicy> {
 /// Whether a field of the request would not reach the target, or it is not known to be able to do what is asked.
 fn lacks_parameters(target: &Target, traits: &Traits) -> bool {
     let is_unknown = |needed: bool, ability| needed && !target.terms.is_known_to(ability);
-    let is_dropped = traits.dropped.is_some()
-        && traits.dialect.map(Dialect::from) != Some(target.provider.dialect);
+    let speaks = |client| target.speaks(client, traits.endpoint);
+    let is_dropped = traits.dropped.is_some() && !traits.dialect.is_some_and(speaks);
     is_dropped
         || is_unknown(traits.has_tools, Ability::Tools)
         || is_unknown(traits.has_images, Ability::Images)

@@ -175,13 +175,10 @@ pub(super) fn of_exception(name: &str, body: &[u8]) -> (AttemptFailure, Provider
     let first = name.get(..1).unwrap_or_default().to_ascii_uppercase();
     let name = first + name.get(1..).unwrap_or_default();
     let known = AWS_STATUSES.iter().find(|(known, _)| *known == name);
-    match known {
-        Some((_, status)) => of_aws(*status, None, Some(&name), body),
-        None => {
-            let fault = read_body(body);
-            named(&name, Some(fault.message))
-        }
+    if let Some((_, status)) = known {
+        return of_aws(*status, None, Some(&name), body);
     }
+    named(&name, Some(read_body(body).message))
 }
 
 /// Judges an error of AWS's, whose name stands in a header, or in the body as `__type`.

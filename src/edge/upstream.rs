@@ -10,7 +10,7 @@
 use js_sys::futures::JsFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Serialize;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
     AbortController, ReadableStream, ReadableStreamByobReader, ReadableStreamDefaultReader,
     RequestInit, Response, WorkerGlobalScope,
@@ -20,7 +20,7 @@ use worker::Env;
 use super::clock::now;
 use super::js::{self, Thrown};
 use crate::chat::AttemptFailure;
-use crate::exchange::{Call, CredentialPlace, Input, ProviderHead};
+use crate::exchange::{Binding, Call, CredentialPlace, Input, ProviderHead};
 use crate::providers::sigv4::{self, Scope};
 
 const USER_AGENT: &str = concat!("waypost/", env!("CARGO_PKG_VERSION"));
@@ -141,16 +141,18 @@ async fn send(
     signal: &web_sys::AbortSignal,
 ) -> Result<(ProviderHead, Body), AttemptFailure> {
     let (url, credential) = address(call, env)?;
-    // The body's type is the dialect's to say.
     let own = [("user-agent", USER_AGENT)];
     let credential = credential.iter();
     let credential = credential.map(|(name, value)| (name.as_str(), value.as_str()));
     let dialect = call.headers.iter();
     let dialect = dialect.map(|(name, value)| (*name, value.as_ref()));
     let headers: Vec<_> = own.into_iter().chain(dialect).chain(credential).collect();
-    let response = fetch(&url, &headers, &call.body, signal)
-        .await
-        .map_err(|_| AttemptFailure::Unreachable)?;
+    let response = match &call.binding {
+        Some(binding) => run(binding, &call.body, env, signal).await?,
+        None => fetch(&url, &headers, &call.body, signal)
+            .await
+            .map_err(|_| AttemptFailure::Unreachable)?,
+    };
     let text = |name: &str| response.headers().get(name).ok().flatten();
     let head = ProviderHead {
         status: response.status(),
@@ -221,6 +223,43 @@ async fn fetch(
     Ok(response.unchecked_into())
 }
 
+/// Calls Workers AI by its binding, which takes the model beside the body, and gives its answer as it came.
+async fn run(
+    binding: &Binding,
+    body: &[u8],
+    env: &Env,
+    signal: &web_sys::AbortSignal,
+) -> Result<Response, AttemptFailure> {
+    let bound = js::get(env, &binding.name);
+    if bound.is_falsy() {
+        let name = binding.name.clone();
+        return Err(AttemptFailure::SecretMissing { name });
+    }
+    run_bound(&bound, &binding.model, body, signal)
+        .await
+        .map_err(|_| AttemptFailure::Unreachable)
+}
+
+async fn run_bound(
+    bound: &JsValue,
+    model: &str,
+    body: &[u8],
+    signal: &web_sys::AbortSignal,
+) -> Result<Response, Thrown> {
+    let text = std::str::from_utf8(body).map_err(|_| Thrown)?;
+    let inputs = js_sys::JSON::parse(text)?;
+    // Nothing that has no such field can refuse.
+    let _ =
+        js_sys::Reflect::delete_property(inputs.unchecked_ref::<js_sys::Object>(), &"model".into());
+    let options = js::object(&[
+        ("returnRawResponse", JsValue::TRUE),
+        ("signal", signal.into()),
+    ]);
+    let arguments = [model.into(), inputs, options.into()];
+    let response = js::call(bound, "run", &arguments).await?;
+    Ok(response.dyn_into()?)
+}
+
 #[derive(Serialize)]
 struct Init<'a> {
     method: &'static str,
@@ -250,7 +289,10 @@ fn address(call: &Call, env: &Env) -> Result<(String, Vec<(String, String)>), At
         }
         CredentialPlace::AwsSigv4 { region, service } => {
             let scope = Scope { region, service };
-            let signed = sigv4::headers(&secret, &url, &call.body, scope, now());
+            let mut types = call.headers.iter();
+            let content_type = types.find(|(name, _)| *name == "content-type");
+            let content_type = content_type.map_or("", |(_, value)| value.as_ref());
+            let signed = sigv4::headers(&secret, &url, content_type, &call.body, scope, now());
             return Ok((url, signed.ok_or_else(missing)?));
         }
     };

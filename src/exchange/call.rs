@@ -23,6 +23,15 @@ pub struct Call {
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     pub body: Vec<u8>,
     pub credential: Option<Credential>,
+    /// Instead of the URL.
+    pub binding: Option<Binding>,
+}
+
+/// Workers AI, called within the platform: `run(model, body)` of this binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    pub name: String,
+    pub model: String,
 }
 
 /// Which secret, and where it goes.
@@ -94,6 +103,10 @@ pub(super) fn call(
         credential: place
             .zip(secret)
             .map(|(place, secret)| Credential { secret, place }),
+        binding: target.provider.binding.as_ref().map(|name| Binding {
+            name: name.clone(),
+            model: target.model.to_string(),
+        }),
     })
 }
 

@@ -326,7 +326,7 @@ impl Exchange {
     fn refusal_as_it_came(&self) -> Option<Vec<u8>> {
         let (attempt, (failure, _)) = self.last_failure.as_ref()?;
         let running = self.attempts.get(*attempt)?;
-        let is_readable = running.dialect == self.order.client.into();
+        let is_readable = running.is_native;
         let is_callers = matches!(failure, AttemptFailure::Rejected { .. });
         let body = running
             .whole_refusal()

@@ -42,7 +42,7 @@ use deadlines::{Due, next_due};
 use listen::Heard;
 use resume::Shown;
 
-pub use call::{Call, Credential, CredentialPlace};
+pub use call::{Binding, Call, Credential, CredentialPlace};
 pub use order::{Order, Routing};
 
 /// Calls of one exchange, whichever way they fail. A client that waits for more has long given up.

@@ -32,6 +32,8 @@ pub struct Provider {
     /// Without a trailing slash. The dialect's path is put behind it, before its query; `{model}` in it stands for the
     /// model's name.
     pub base_url: String,
+    /// The Worker's binding to Workers AI that is called instead of the URL.
+    pub binding: Option<String>,
     pub auth: Auth,
     /// Where it computes, in the team's own words (`eu`, `us`); unknown when absent.
     pub region: Option<String>,

@@ -39,12 +39,13 @@ struct Signed<'a> {
     body: &'a [u8],
 }
 
-/// The headers to add to a `POST` of JSON. `secret` is `ACCESS_KEY_ID:SECRET_ACCESS_KEY`, for temporary keys with
+/// The headers to add to a `POST` with a body of this type. `secret` is `ACCESS_KEY_ID:SECRET_ACCESS_KEY`, for temporary keys with
 /// `:SESSION_TOKEN` behind it; `None` if it is not.
 #[must_use]
 pub fn headers(
     secret: &str,
     url: &str,
+    content_type: &str,
     body: &[u8],
     scope: Scope,
     now: UnixMillis,
@@ -56,7 +57,7 @@ pub fn headers(
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let time = time(now);
     let mut signed = vec![
-        ("content-type", "application/json"),
+        ("content-type", content_type),
         ("host", host),
         ("x-amz-date", time.as_str()),
     ];
@@ -205,6 +206,7 @@ mod tests {
         session: None,
     };
     const TIME: &str = "20150830T123600Z";
+    const JSON: &str = "application/json";
     const HEADERS: [(&str, &str); 2] = [("host", "example.amazonaws.com"), ("x-amz-date", TIME)];
 
     fn signature(request: &Signed) -> String {
@@ -293,7 +295,7 @@ mod tests {
                 "755350bbed74ea4bb91b0f4ff02e937ad0d657d040f64b98fc3a51ff9c68edb0",
             ),
         ] {
-            let signed = headers(&secret, url, br#"{"messages":[]}"#, scope, now).unwrap();
+            let signed = headers(&secret, url, JSON, br#"{"messages":[]}"#, scope, now).unwrap();
             let authorization =
                 format!("{ALGORITHM} {place}, SignedHeaders={names}, Signature={signature}");
             assert_eq!(signed[0], ("authorization".to_owned(), authorization));
@@ -323,7 +325,16 @@ mod tests {
             region: "eu-west-1",
             service: "bedrock",
         };
-        let headers = |secret| headers(secret, "https://x.example/a", b"{}", scope, UnixMillis(0));
+        let headers = |secret| {
+            headers(
+                secret,
+                "https://x.example/a",
+                JSON,
+                b"{}",
+                scope,
+                UnixMillis(0),
+            )
+        };
         for secret in [
             "", "id", ":s", "id:", "id:s:", "id:s:t:u", "id:s\n", "id:s:t\n",
         ] {

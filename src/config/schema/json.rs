@@ -134,14 +134,15 @@ impl Definitions {
             let mut known = Keywords::new();
             for thing in built_in() {
                 let mut value = value.clone();
-                if !thing.lacks.is_empty() {
-                    set(&mut value, "required", thing.lacks.to_vec());
+                for name in thing.lacks {
+                    require(&mut value, description, name);
                 }
                 set(&mut known, thing.name, value);
             }
             set(&mut schema, "properties", known);
-            let required = names_of(description, Presence::RequiredOfNew);
-            set(&mut value, "required", required);
+            for field in description.fields {
+                require(&mut value, description, field.name);
+            }
         }
         set(&mut schema, "additionalProperties", value);
         schema
@@ -203,6 +204,26 @@ fn one_of(names: Vec<&'static str>) -> Keywords {
 fn any_of(schemas: Vec<Keywords>) -> Keywords {
     let schemas: Vec<Value> = schemas.into_iter().map(Value::Object).collect();
     only("anyOf", schemas)
+}
+
+/// Demands a field of a new thing, or another in its place.
+fn require(schema: &mut Keywords, description: &Description, name: &str) {
+    let field = description.fields.iter().find(|field| field.name == name);
+    match field.map(|field| field.presence) {
+        Some(Presence::RequiredOfNew) => {
+            let required = schema
+                .entry("required")
+                .or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(names) = required {
+                names.push(name.into());
+            }
+        }
+        Some(Presence::RequiredOfNewUnless(other)) => {
+            let has = |name: &str| Value::Object(only("required", vec![name]));
+            set(schema, "anyOf", vec![has(name), has(other)]);
+        }
+        _ => {}
+    }
 }
 
 fn names_of(description: &Description, presence: Presence) -> Vec<&'static str> {

@@ -61,6 +61,8 @@ pub enum Presence {
     Required,
     /// Required, unless the object changes something that the Worker ships with.
     RequiredOfNew,
+    /// Likewise, unless the field of this name is there.
+    RequiredOfNewUnless(&'static str),
 }
 
 /// What a value may be.
@@ -207,6 +209,15 @@ impl Field {
         Self {
             presence: Presence::RequiredOfNew,
             ..Self::optional(name, doc, shape)
+        }
+    }
+
+    /// The same, unless `other` is there.
+    #[must_use]
+    pub const fn unless(self, other: &'static str) -> Self {
+        Self {
+            presence: Presence::RequiredOfNewUnless(other),
+            ..self
         }
     }
 }

@@ -68,6 +68,12 @@ pub static PROVIDER: Description = Description::new(
             "base_url",
             "An https URL without user or fragment (http on loopback only). The dialect's path is put behind it, before its query if it has one; `{model}` becomes the model's name.",
             Shape::Pattern(BASE_URL),
+        )
+        .unless("binding"),
+        Field::optional(
+            "binding",
+            "The name of a binding to Workers AI, which is called instead of a URL and needs no key.",
+            Shape::Pattern(SECRET_NAME),
         ),
         Field::optional(
             "auth",

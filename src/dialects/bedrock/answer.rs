@@ -78,28 +78,32 @@ struct ReadText {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 pub(super) struct ReadUsage {
-    input_tokens: Loose<u64>,
-    output_tokens: Loose<u64>,
-    cache_read_input_tokens: Loose<u64>,
-    cache_write_input_tokens: Loose<u64>,
+    #[serde(rename = "inputTokens")]
+    input: Loose<u64>,
+    #[serde(rename = "outputTokens")]
+    output: Loose<u64>,
+    #[serde(rename = "cacheReadInputTokens")]
+    cache_read: Loose<u64>,
+    #[serde(rename = "cacheWriteInputTokens")]
+    cache_write: Loose<u64>,
 }
 
 impl ReadUsage {
     /// `None` if it counts nothing.
     pub fn usage(self) -> Option<Usage> {
-        if self.input_tokens.0.is_none() && self.output_tokens.0.is_none() {
+        if self.input.0.is_none() && self.output.0.is_none() {
             return None;
         }
         let tokens = |count: Loose<u64>| Tokens(count.0.unwrap_or_default());
-        let cached = tokens(self.cache_read_input_tokens);
-        let cache_write = tokens(self.cache_write_input_tokens);
+        let cached = tokens(self.cache_read);
+        let cache_write = tokens(self.cache_write);
         Some(Usage {
-            prompt: tokens(self.input_tokens) + cached + cache_write,
+            prompt: tokens(self.input) + cached + cache_write,
             cached,
             cache_write,
-            answer: tokens(self.output_tokens),
+            answer: tokens(self.output),
             ..Usage::default()
         })
     }

@@ -82,9 +82,9 @@ struct Source<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct ToolUse<'a> {
-    tool_use_id: Cow<'a, str>,
+    #[serde(rename = "toolUseId")]
+    id: Cow<'a, str>,
     name: &'a str,
     input: Json<'a>,
 }
@@ -304,7 +304,7 @@ fn assistant<'a>(message: &'a AssistantMessage<'a>) -> Vec<Block<'a>> {
 fn tool_use<'a>(call: &'a RequestedCall<'a>) -> Block<'a> {
     let is_blank = call.arguments.trim().is_empty();
     Block::ToolUse(ToolUse {
-        tool_use_id: call_id(&call.id),
+        id: call_id(&call.id),
         name: &call.name,
         input: Json(if is_blank { "{}" } else { &call.arguments }),
     })

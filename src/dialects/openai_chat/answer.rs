@@ -23,6 +23,10 @@ struct Completion<'a> {
     usage: Loose<ReadUsage>,
     #[serde(borrow)]
     error: Option<Raw<'a>>,
+    #[serde(borrow)]
+    response: Option<Raw<'a>>,
+    #[serde(borrow)]
+    tool_calls: Loose<Vec<Function<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -77,6 +81,31 @@ struct Part<'a> {
     thinking: Option<Raw<'a>>,
 }
 
+impl<'a> Said<'a> {
+    /// An answer, or a piece of one, in the shape of Workers AI's own: the text is `response`, calls are bare functions.
+    /// Its older models answer so where they are called by the binding
+    /// (<https://developers.cloudflare.com/workers-ai/features/function-calling/traditional/>).
+    pub(super) fn of_workers_ai(
+        response: Option<Raw<'a>>,
+        calls: Option<Vec<Function<'a>>>,
+    ) -> Option<Self> {
+        if response.is_none() && calls.is_none() {
+            return None;
+        }
+        let calls = calls.unwrap_or_default().into_iter();
+        let call = |(index, function): (u32, Function<'a>)| Call {
+            index: Loose(Some(index)),
+            id: Loose(None),
+            function: Loose(Some(function)),
+        };
+        Some(Self {
+            content: response,
+            tool_calls: Loose(Some((0..).zip(calls).map(call).collect())),
+            ..Self::default()
+        })
+    }
+}
+
 impl Said<'_> {
     /// Its reasoning and its text, in that order, and whether the text is a refusal.
     pub(super) fn words(&mut self) -> (String, String, bool) {
@@ -95,6 +124,11 @@ impl Said<'_> {
 fn read_content(content: Raw, text: &mut String, reasoning: &mut String) {
     if read::kind(content) == Kind::Text {
         text.push_str(&serde_json::from_str::<String>(content.get()).unwrap_or_default());
+        return;
+    }
+    // Workers AI's JSON mode.
+    if read::kind(content) == Kind::Object {
+        text.push_str(content.get());
         return;
     }
     let parts: Vec<Loose<Part>> = serde_json::from_str(content.get()).unwrap_or_default();
@@ -156,7 +190,14 @@ pub(in super::super) fn parse_answer(
     {
         return Err(fault::inside(error));
     }
-    let Some(choices) = completion.choices.0 else {
+    let choices = completion.choices.0.or_else(|| {
+        let said = Said::of_workers_ai(completion.response, completion.tool_calls.0)?;
+        Some(vec![Choice {
+            message: Loose(Some(said)),
+            ..Choice::default()
+        }])
+    });
+    let Some(choices) = choices else {
         return Err((EXPECTED, ProviderError::default()));
     };
     let mut answer = Answer {

@@ -21,6 +21,8 @@ const DONE: &str = "[DONE]";
 
 #[derive(Debug, Default)]
 pub(in super::super) struct StreamDecoder {
+    /// Whether a piece had the shape of Workers AI's own.
+    is_of_workers_ai: bool,
     id: String,
     calls: Vec<OpenCall>,
     has_refused: bool,
@@ -49,6 +51,10 @@ struct Chunk<'a> {
     x_groq: Loose<Groq>,
     #[serde(borrow)]
     error: Option<Raw<'a>>,
+    #[serde(borrow)]
+    response: Option<Raw<'a>>,
+    #[serde(borrow)]
+    tool_calls: Loose<Vec<Function<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -81,6 +87,10 @@ impl StreamDecoder {
         }
         let data = event.data.trim();
         if data == DONE {
+            // Workers AI's own shape has no reason, but this end.
+            if self.is_of_workers_ai && self.stage.reach(Stage::Finished) {
+                out.push(Event::Finish(finish("", !self.calls.is_empty(), false)));
+            }
             self.stage = Stage::Ended;
             out.push(Event::End);
             return Ok(());
@@ -98,7 +108,15 @@ impl StreamDecoder {
         {
             return Err(failed(fault::inside(error)));
         }
-        let choices = chunk.choices.0.unwrap_or_default();
+        let choices = chunk.choices.0.unwrap_or_else(|| {
+            let said = Said::of_workers_ai(chunk.response, chunk.tool_calls.0);
+            self.is_of_workers_ai |= said.is_some();
+            let choice = said.map(|said| Choice {
+                delta: Loose(Some(said)),
+                ..Choice::default()
+            });
+            choice.into_iter().collect()
+        });
         let id = chunk.id.0.unwrap_or_default();
         let is_start = !id.is_empty() || !choices.is_empty();
         if is_start && self.stage.reach(Stage::Started) {
