@@ -24,11 +24,14 @@ const RECORD_POLL_MS = 150;
 /** No wait, and the whole answer in one write. */
 const AT_ONCE = { ttft_ms: 0, tokens_per_s: 0 };
 
+/** Each lab is a provider `<name><suffix>` in each of these dialects. */
+const PROVIDER_SUFFIX = { 'openai-chat': '', 'openai-responses': '-responses', anthropic: '-anthropic' };
+
 /**
  * Starts the labs and the edge.
  *
- * - `labs`: their names; each is two providers, `<name>` in OpenAI's dialect and `<name>-anthropic`
- * - `providers`: more of the `providers` entry, or other fields for those two
+ * - `labs`: their names; each is a provider in every dialect (`PROVIDER_SUFFIX`)
+ * - `providers`: more of the `providers` entry, or other fields for those
  * - `isLocal`: whether `wp-demo` and `wp-admin` are keys
  * - `bindings`: more variables and secrets of the Worker
  * - `persist`, `extraWorkers`: as `startEdge` takes them
@@ -108,11 +111,10 @@ class World {
     return name;
   }
 
-  #target(route, { lab, dialect, script = {}, ...terms }, place) {
+  #target(route, { lab, dialect = 'openai-chat', script = {}, ...terms }, place) {
     const model = `${route}-${place}`;
     this.labs[lab].setScript(model, { ...AT_ONCE, ...script });
-    const provider = dialect === 'anthropic' ? `${lab}-anthropic` : lab;
-    return { id: lab, provider, model, weight: 2 ** -place, ...terms };
+    return { id: lab, provider: `${lab}${PROVIDER_SUFFIX[dialect]}`, model, weight: 2 ** -place, ...terms };
   }
 
   /** What a lab was asked for a route's models. */
@@ -146,8 +148,8 @@ class World {
 }
 
 function providersOf({ name, url }) {
-  const common = { base_url: `${url}/v1`, auth: 'none' };
-  return { [name]: { dialect: 'openai-chat', ...common }, [`${name}-anthropic`]: { dialect: 'anthropic', ...common } };
+  const providers = Object.entries(PROVIDER_SUFFIX).map(([dialect, suffix]) => [`${name}${suffix}`, { dialect, base_url: `${url}/v1`, auth: 'none' }]);
+  return Object.fromEntries(providers);
 }
 
 /** Asks `probe` until it gives something else than undefined or false, and returns that. */

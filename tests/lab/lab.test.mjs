@@ -8,6 +8,7 @@ import { after, before, describe } from 'node:test';
 import { testAnswers } from './cases/answers.mjs';
 import { testFaults } from './cases/faults.mjs';
 import { testRefusals } from './cases/refusals.mjs';
+import { testResponses } from './cases/responses.mjs';
 import { testScripts } from './cases/scripts.mjs';
 import { testServers } from './cases/servers.mjs';
 import { testToolCalls } from './cases/tool_calls.mjs';
@@ -18,6 +19,7 @@ const TOPICS = {
   answers: testAnswers,
   'tool calls': testToolCalls,
   refusals: testRefusals,
+  responses: testResponses,
   scripts: testScripts,
   faults: testFaults,
   wire: testWire,

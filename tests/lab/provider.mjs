@@ -10,6 +10,7 @@ import { isRecord } from './check.mjs';
 import { anthropic } from './dialects/anthropic.mjs';
 import { readCountRequest } from './dialects/anthropic_request.mjs';
 import { openaiChat } from './dialects/openai_chat.mjs';
+import { openaiResponses } from './dialects/openai_responses.mjs';
 import { perform } from './perform.mjs';
 import { hash32, seeded } from './random.mjs';
 import { Refused } from './refused.mjs';
@@ -20,6 +21,9 @@ import { ScriptError } from './script.mjs';
 const BODY_BYTES_MAX = 67_108_864;
 /** Models that are listed even where no script names one. */
 export const DEFAULT_MODELS = ['lab-small', 'lab-large'];
+
+/** Where each dialect's answers are asked for. */
+const ENDPOINTS = { '/chat/completions': openaiChat, '/responses': openaiResponses, '/messages': anthropic };
 
 const STREAM_HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' };
 const WHOLE_HEADERS = { 'content-type': 'application/json' };
@@ -61,7 +65,7 @@ export class Provider {
     const bytes = await readBody(req);
     const text = this.#log.keepBody(call, bytes);
     const isCount = route === 'POST /messages/count_tokens';
-    if (!isCount && route !== 'POST /messages' && route !== 'POST /chat/completions') {
+    if (!isCount && !(req.method === 'POST' && Object.hasOwn(ENDPOINTS, path))) {
       throw new Refused(404, `Invalid URL (${req.method} ${req.url})`, { code: 'unknown_url' });
     }
     const body = parseBody(text);
@@ -93,7 +97,7 @@ export class Provider {
     const suffix = `${this.#ids}${String(n).padStart(8, '0')}`;
     return {
       suffix,
-      id: dialect === openaiChat ? `chatcmpl-${suffix}` : `msg_${suffix}`,
+      id: `${dialect.idPrefix}${suffix}`,
       request_id: `req_${suffix}`,
       created: Math.floor(at_ms / 1000),
       model: '',
@@ -117,8 +121,8 @@ function pathOf(url) {
 }
 
 function dialectOf(path, headers) {
-  if (path.startsWith('/messages')) return anthropic;
-  return path === '/chat/completions' || headers['anthropic-version'] === undefined ? openaiChat : anthropic;
+  if (Object.hasOwn(ENDPOINTS, path)) return ENDPOINTS[path];
+  return path.startsWith('/messages') || headers['anthropic-version'] !== undefined ? anthropic : openaiChat;
 }
 
 function readBody(req) {

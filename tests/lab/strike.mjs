@@ -12,8 +12,8 @@ import { hollowAnswer } from './answer.mjs';
 const RESET_AFTER_MS = 20;
 const FILLING_BYTES = 65_536;
 const EMPTY_EVENTS_PER_WRITE = 128;
-/** A token's own text in an event of either dialect, up to its closing quote. */
-const TOKEN_TEXT = /"(?:content|reasoning_content|text|thinking|arguments|partial_json)":"(?:[^"\\]|\\.)+(?=")/;
+/** A token's own text in an event of any dialect, up to its closing quote. */
+const TOKEN_TEXT = /"(?:content|reasoning_content|text|thinking|arguments|partial_json|delta)":"(?:[^"\\]|\\.)+(?=")/;
 const HTML_PAGE = '<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n';
 
 /** `turn` is `{ reply, dialect, request, script, call, fault, headers }`; see `perform.mjs`. */

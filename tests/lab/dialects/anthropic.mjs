@@ -21,6 +21,7 @@ export const anthropic = {
   stream,
   whole,
   requestIdHeader: 'request-id',
+  idPrefix: 'msg_',
 
   /** The key that a request carries, or null. SDKs since October 2026 send a bearer token; the older header wins. */
   keyOf: (headers) => headers['x-api-key'] ?? /^Bearer\s+(.+)$/i.exec(headers.authorization ?? '')?.[1] ?? null,

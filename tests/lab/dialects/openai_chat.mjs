@@ -21,6 +21,7 @@ export const openaiChat = {
   stream,
   whole,
   requestIdHeader: 'x-request-id',
+  idPrefix: 'chatcmpl-',
 
   /** The key that a request carries, or null. */
   keyOf: (headers) => /^Bearer\s+(.+)$/i.exec(headers.authorization ?? '')?.[1] ?? null,

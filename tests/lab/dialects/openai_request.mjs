@@ -131,7 +131,8 @@ function readFormat(format) {
   return { ...plain, schema: format.json_schema.schema ?? {} };
 }
 
-function readCount(value, param, min, max = Number.MAX_SAFE_INTEGER) {
+/** A whole number within bounds, or null where the field is left out. */
+export function readCount(value, param, min, max = Number.MAX_SAFE_INTEGER) {
   if (value == null) return null;
   if (!Number.isInteger(value)) throw wrongType(param, 'an integer', value);
   if (value < min) {
