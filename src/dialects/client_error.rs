@@ -3,9 +3,14 @@
 //! The SDKs choose the exception by the HTTP status, and raise inside a stream only on the dialect's own error
 //! event, so that event is typed as the provider would type it. The `code` is ours.
 
+use std::borrow::Cow;
+
 use super::{ClientDialect, anthropic, openai_chat, openai_responses};
 use crate::chat::RequestError;
 use crate::units::Millis;
+
+/// The code of an error that says: the prompt is longer than the model takes.
+pub const CONTEXT_TOO_LONG: &str = "context_length_exceeded";
 
 /// What a client is told when it gets no answer, or no more of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +36,19 @@ impl From<&RequestError> for ClientError {
     }
 }
 
-/// The body of an answer with `error.status`.
+/// The status with which the client's own API would say it.
+///
+/// Anthropic's says 529 where others say 503, and its SDKs have a class for each
+/// (<https://platform.claude.com/docs/en/api/errors>).
+#[must_use]
+pub fn error_status(client: ClientDialect, error: &ClientError) -> u16 {
+    match (client, error.status) {
+        (ClientDialect::Anthropic, 503) => 529,
+        (_, status) => status,
+    }
+}
+
+/// The body of an answer with the status of [`error_status`].
 #[must_use]
 pub fn encode_error(client: ClientDialect, error: &ClientError) -> Vec<u8> {
     match client {
@@ -56,4 +73,20 @@ pub fn encode_error_event(client: ClientDialect, error: &ClientError) -> Vec<u8>
     };
     crate::sse::write_event(&mut out, name, &data);
     out
+}
+
+/// The message, with `words` before it if it is about a prompt that is too long and has none of `known`.
+///
+/// Programs tell this failure from others by the words of the API they were written for: LangChain does, to shorten the
+/// conversation and try again. The message may be another API's.
+pub(super) fn in_known_words<'a>(
+    error: &'a ClientError,
+    known: &[&str],
+    words: &str,
+) -> Cow<'a, str> {
+    let is_known = known.iter().any(|known| error.message.contains(known));
+    if error.code != CONTEXT_TOO_LONG || is_known {
+        return Cow::Borrowed(&error.message);
+    }
+    Cow::Owned(format!("{words}: {}", error.message))
 }

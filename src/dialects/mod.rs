@@ -37,7 +37,9 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-pub use client_error::{ClientError, encode_error, encode_error_event};
+pub use client_error::{
+    CONTEXT_TOO_LONG, ClientError, encode_error, encode_error_event, error_status,
+};
 pub use endpoint::{Endpoint, Form, Take, encode_completion};
 pub use estimate::{CLASSES, CONTEXTS, TextSize, features};
 pub use outline::{Asked, CONSTRAINT_BYTES_MAX, Ours, Outline};

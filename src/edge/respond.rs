@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response, ResponseInit};
 
 use super::js;
-use crate::dialects::{ClientDialect, ClientError, encode_error};
+use crate::dialects::{ClientDialect, ClientError, encode_error, error_status};
 use crate::exchange::ResponseHead;
 
 /// A response whose body is known.
@@ -39,7 +39,7 @@ pub fn error(
     headers: Vec<(&'static str, String)>,
 ) -> Response {
     let head = ResponseHead {
-        status: error.status,
+        status: error_status(dialect, error),
         content_type: "application/json".into(),
         headers,
     };

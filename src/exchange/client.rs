@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::chat::{Answer, AttemptFailure, Collector, Event, ProviderError};
 use crate::dialects::{
-    ClientDialect, ClientError, Endpoint, StreamEncoder, encode_answer, encode_completion,
-    encode_end, encode_error, encode_error_event,
+    CONTEXT_TOO_LONG, ClientDialect, ClientError, Endpoint, StreamEncoder, encode_answer,
+    encode_completion, encode_end, encode_error, encode_error_event,
 };
 use crate::units::{Millis, UnixMillis};
 
@@ -301,7 +301,7 @@ fn callers_own(failure: &AttemptFailure, words: &ProviderError) -> Option<Client
         _ => return None,
     };
     let code = match failure {
-        AttemptFailure::ContextTooLong => "context_length_exceeded".to_owned(),
+        AttemptFailure::ContextTooLong => CONTEXT_TOO_LONG.to_owned(),
         AttemptFailure::ContentFiltered => "content_filter".to_owned(),
         _ => words
             .kind

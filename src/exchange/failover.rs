@@ -7,7 +7,7 @@ use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
 use crate::chat::{AttemptFailure, FinishReason, ProviderError, RequestError};
 use crate::config::{Filtered, Midstream, Target};
 use crate::decide::Exclusion;
-use crate::dialects::{ClientError, Endpoint};
+use crate::dialects::{ClientError, Endpoint, error_status};
 use crate::health::{Health, Observation};
 use crate::journal::Ending;
 use crate::units::UnixMillis;
@@ -305,8 +305,9 @@ impl Exchange {
             // OpenAI's and Anthropic's SDKs heed it: all that could be tried has been.
             headers.push(("x-should-retry", "false".to_owned()));
         }
+        let status = error_status(self.order.client, &error);
         let head = ResponseHead {
-            status: error.status,
+            status,
             content_type: "application/json".into(),
             headers,
         };
@@ -319,7 +320,7 @@ impl Exchange {
             .as_ref()
             .map(|(_, (failure, _))| failure.code());
         let code = failure.map_or(error.code, str::to_owned);
-        self.finish(ending, error.status, Some(code), now, outputs);
+        self.finish(ending, status, Some(code), now, outputs);
     }
 
     /// The caller's own mistake, in the provider's own bytes, where the caller speaks the provider's dialect.

@@ -211,7 +211,7 @@ describe('no target can answer', { concurrency: CASES_AT_ONCE, timeout: SUITE_MS
     const model = await world.route(each(status(503)));
     const response = await world.post('/v1/messages', { model, max_tokens: 9, messages: QUESTION });
     const body = await response.json();
-    assert.equal(response.status, 503);
+    assert.equal(response.status, 529);
     assert.deepEqual([body.type, body.error.type], ['error', 'overloaded_error']);
     assert.match(body.error.message, /first: .*second: /);
   });

@@ -215,7 +215,7 @@ test('where everything is down, the Messages API says each reason and when to co
     const response = await world.post('/v1/messages', { model, max_tokens: 9, messages: QUESTION, stream });
     const text = await response.text();
     const { type, error } = JSON.parse(text);
-    assert.deepEqual([response.status, type, error.type], [503, 'error', 'overloaded_error']);
+    assert.deepEqual([response.status, type, error.type], [529, 'error', 'overloaded_error']);
     assert.match(error.message, /first: .*second: /);
     assert.equal(response.headers.get('retry-after'), '30');
     assert.equal(response.headers.get('x-should-retry'), null);

@@ -268,9 +268,23 @@ fn errors_are_told_in_the_clients_dialect() {
         param: None,
         retry_after: Some(Millis(1_000)),
     });
+    // As OpenAI, Anthropic and Google say it: a caller of either dialect knows it by its own API's words.
+    let too_long = [
+        "Your input exceeds the context window of this model.",
+        "prompt is too long: 9 tokens > 8 maximum",
+        "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+    ]
+    .map(|message| ClientError {
+        status: 400,
+        code: dialects::CONTEXT_TOO_LONG.to_owned(),
+        message: message.to_owned(),
+        param: None,
+        retry_after: None,
+    });
     for client in ClientDialect::ALL {
         let mut out = Vec::new();
-        for error in std::iter::once(&request).chain(&errors) {
+        for error in std::iter::once(&request).chain(&errors).chain(&too_long) {
+            out.extend(format!("{} ", dialects::error_status(client, error)).into_bytes());
             out.extend(dialects::encode_error(client, error));
             out.push(b'\n');
             let event = dialects::encode_error_event(client, error);

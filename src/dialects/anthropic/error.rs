@@ -1,8 +1,11 @@
 //! Errors as Anthropic's SDKs expect them: by status, and by `error.type` inside a stream.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::super::ClientError;
+use super::super::client_error::in_known_words;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -15,7 +18,7 @@ struct Body<'a> {
 struct WireError<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    message: &'a str,
+    message: Cow<'a, str>,
 }
 
 pub(in super::super) fn encode_error(error: &ClientError) -> Vec<u8> {
@@ -35,7 +38,8 @@ pub(in super::super) fn encode_error(error: &ClientError) -> Vec<u8> {
         kind: "error",
         error: WireError {
             kind,
-            message: &error.message,
+            // This API has no code for it.
+            message: in_known_words(error, &["prompt is too long"], "prompt is too long"),
         },
     };
     serde_json::to_vec(&body).unwrap_or_default()

@@ -3,9 +3,12 @@
 //! The SDKs choose the exception by status, and show `message`; programs look at `code` and `param`. Inside a
 //! stream the SDKs raise on any event whose data has an `error`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::super::ClientError;
+use super::super::client_error::in_known_words;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -15,7 +18,7 @@ struct Body<'a> {
 /// The error itself, as both of OpenAI's APIs write it.
 #[derive(Serialize)]
 pub(in super::super) struct WireError<'a> {
-    message: &'a str,
+    pub(in super::super) message: Cow<'a, str>,
     #[serde(rename = "type")]
     kind: &'static str,
     param: Option<&'a str>,
@@ -33,7 +36,11 @@ impl<'a> From<&'a ClientError> for WireError<'a> {
             _ => "server_error",
         };
         Self {
-            message: &error.message,
+            message: in_known_words(
+                error,
+                &["maximum context length", "context window"],
+                "the prompt exceeds the model's maximum context length",
+            ),
             kind,
             param: error.param.as_deref(),
             code: &error.code,

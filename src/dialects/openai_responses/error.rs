@@ -4,6 +4,8 @@
 //! the data has an `error`, and that for Node prefers it. So the event has both. Its number is 0, because only the
 //! provider knows how many events of a relayed stream came before it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::super::ClientError;
@@ -15,19 +17,20 @@ struct Event<'a> {
     kind: &'static str,
     sequence_number: u32,
     code: &'a str,
-    message: &'a str,
+    message: Cow<'a, str>,
     param: Option<&'a str>,
     error: WireError<'a>,
 }
 
 pub(in super::super) fn encode_error_event(error: &ClientError) -> Vec<u8> {
+    let nested = WireError::from(error);
     let event = Event {
         kind: "error",
         sequence_number: 0,
         code: &error.code,
-        message: &error.message,
+        message: nested.message.clone(),
         param: error.param.as_deref(),
-        error: error.into(),
+        error: nested,
     };
     serde_json::to_vec(&event).unwrap_or_default()
 }
