@@ -147,6 +147,15 @@ pub fn caller_of(
     }
 }
 
+/// Reads the body of a request that was refused without a look at it, and keeps nothing of it.
+///
+/// The runtime closes a connection on which it has answered before the body was read, and does not say so: the next
+/// request on it, which the SDKs send on the same connection, would fail.
+pub async fn discard(request: &Request) {
+    // Whatever it is: the client is told of something else.
+    let _ = body(request, 0).await;
+}
+
 /// The request's body. Where the client says nothing of its length, or too much, it is read piece by piece, so that it
 /// can be stopped.
 pub async fn body(request: &Request, limit: u64) -> Result<Vec<u8>, RequestError> {

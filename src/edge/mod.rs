@@ -159,7 +159,11 @@ impl Edge {
     }
 
     async fn caller(&self) -> Result<Arc<KeyTerms>, ClientError> {
-        key_terms(&self.request, &self.env, &self.entries).await
+        let terms = key_terms(&self.request, &self.env, &self.entries).await;
+        if terms.is_err() {
+            caller::discard(&self.request).await;
+        }
+        terms
     }
 
     async fn serve(&self, dialect: ClientDialect, endpoint: Endpoint) -> Answered {
