@@ -28,6 +28,8 @@ const NPM_CI = [
   '--fetch-retry-maxtimeout=8000',
 ];
 
+const PROJECT_PACKAGES = { title: 'Installing the Node packages, which run Workers on this machine', takes: 'about a minute' };
+
 const WASM_TARGET = 'wasm32-unknown-unknown';
 const RUST_REMEDY = 'Install Rust from https://rustup.rs and try again (a new shell may be needed for PATH).';
 
@@ -44,14 +46,14 @@ export async function setUp({ components = [] } = {}) {
   const rustc = await requireRust();
   await requireWasmTarget();
   for (const component of components) await requireComponent(component);
-  await requireNodePackages();
+  await ensureNodePackages(ROOT, PROJECT_PACKAGES);
   return { rustc, tools: await ensureTools() };
 }
 
 /** What changing the configuration needs: the CLI's compiler and the Node packages, but no tools for a build. */
 export async function setUpForConfig() {
   await requireRust();
-  await requireNodePackages();
+  await ensureNodePackages(ROOT, PROJECT_PACKAGES);
 }
 
 async function requireRust() {
@@ -115,16 +117,17 @@ async function requireComponent(component) {
     throw failed(`Rust's ${component}`, `rustup component add ${component}`, added.output);
 }
 
-/** `npm ci` when node_modules was not installed from this very lock file. */
-async function requireNodePackages() {
-  const stampPath = join(ROOT, 'node_modules', '.waypost-lock');
+/** `npm ci` in a folder whose node_modules was not installed from this very lock file. */
+export async function ensureNodePackages(folder, { title, takes }) {
+  const stampPath = join(folder, 'node_modules', '.waypost-lock');
   const lock = createHash('sha256')
-    .update(readFileSync(join(ROOT, 'package-lock.json')))
+    .update(readFileSync(join(folder, 'package-lock.json')))
     .digest('hex');
   if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === lock) return;
   const { code, output } = await run(IS_WINDOWS ? 'npm.cmd' : 'npm', NPM_CI, {
-    title: 'Installing the Node packages, which run Workers on this machine',
-    takes: 'about a minute',
+    title,
+    takes,
+    cwd: folder,
     env: { PATH: pathWithoutNodeModules() },
   });
   if (code !== 0) throw failed('the Node packages', 'npm ci', output);
