@@ -158,11 +158,7 @@ pub(super) fn number(raw: Raw, at: fmt::Arguments) -> Result<f64, RequestError> 
 }
 
 pub(super) fn tokens(raw: Raw, at: fmt::Arguments) -> Result<Tokens, RequestError> {
-    let count = value(raw, at, "a whole number, 1 or more")?;
-    if count == 0 {
-        return Err(invalid(at, "a whole number, 1 or more"));
-    }
-    Ok(Tokens(count))
+    value(raw, at, "a whole number, 0 or more").map(Tokens)
 }
 
 /// An object whose fields serde reads.
