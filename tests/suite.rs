@@ -18,6 +18,7 @@ mod suite {
     mod explain;
     mod fuzz;
     mod health;
+    mod json;
     mod layers;
     mod limits;
     mod messages;
