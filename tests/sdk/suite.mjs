@@ -17,7 +17,8 @@ import { fromCaller, ROOT } from '../../scripts/project.mjs';
 import { CANNOT_RUN_HERE, ensurePython, must } from '../../scripts/python.mjs';
 import { startJob } from '../../scripts/screen.mjs';
 import { startWorld, until } from '../edge/world.mjs';
-import { STEADY, SUITE_KEY, TESTS, UNSERVED, VERSION, SPEC_MD5 } from './suite/about.mjs';
+import { LEGACY, MODELS, SPEC_MD5, STEADY, SUITE_KEY, TESTS, UNSERVED, VERSION } from './suite/about.mjs';
+import { startFront } from './suite/front.mjs';
 
 const CACHE = join(ROOT, '.cache', `openai-python-${VERSION}`);
 const SPEC_URL = `https://raw.githubusercontent.com/openai/openai-python/v${VERSION}/api_reference/openapi.transformed.yml`;
@@ -55,11 +56,12 @@ function judge(directly, through) {
   return { passed, failures, unserved };
 }
 
-/** The key that the tests send, and a route for each model that they name. */
+/** The key that the tests send, a route for each model that they name, and what the legacy model can. */
 async function prepare(world) {
   await world.put(`key:${createHash('sha256').update(SUITE_KEY).digest('hex')}`, { name: 'suite' });
+  await world.put('providers', { providers: world.providers, models: { [`mock/${LEGACY}`]: { can: ['completions'] } } });
   const sources = TESTS.flatMap((path) => filesOf(join(CACHE, 'source', path))).map((file) => readFileSync(file, 'utf8')).join('\n');
-  const models = new Set([...sources.matchAll(/model="([^"]+)"/g)].map(([, model]) => model));
+  const models = new Set([...MODELS, ...sources.matchAll(/model="([^"]+)"/g).map(([, model]) => model)]);
   for (const model of models) await world.put(`route:${model}`, { targets: [{ provider: 'mock', model }] });
 }
 
@@ -122,9 +124,11 @@ async function startMock(spec) {
   const url = `http://127.0.0.1:${port}`;
   const isServing = () => fetch(`${url}/_x-steady/health`).then(({ ok }) => ok, () => false);
   await until('the mock to serve', isServing, { within_ms: SERVING_WITHIN_MS });
+  const front = await startFront(url);
   return {
-    url,
+    url: front.url,
     async close() {
+      await front.close();
       // The program in JavaScript starts another, in the same group.
       process.kill(-child.pid, 'SIGTERM');
       await ended;
