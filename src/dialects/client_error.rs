@@ -77,7 +77,7 @@ pub fn encode_error_event(client: ClientDialect, error: &ClientError) -> Vec<u8>
 
 /// The message, with `words` before it if it is about a prompt that is too long and has none of `known`.
 ///
-/// Programs tell this failure from others by the words of the API they were written for: LangChain does, to shorten the
+/// Programs tell this failure from others by the words of the API they were written for: `LangChain` does, to shorten the
 /// conversation and try again. The message may be another API's.
 pub(super) fn in_known_words<'a>(
     error: &'a ClientError,
