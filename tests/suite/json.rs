@@ -1,4 +1,4 @@
-//! `tests/json/`: JSONTestSuite's cases as request bodies, in every dialect of clients.
+//! `tests/json/`: `JSONTestSuite`'s cases as request bodies, in every dialect of clients.
 //!
 //! What is JSON is read, and reaches a provider of the same dialect byte for byte; what is not is refused as such; what
 //! parsers may take or leave does neither harm. `tests/edge/json.test.mjs` does the same over HTTP, in workerd.
