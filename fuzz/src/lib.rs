@@ -25,8 +25,8 @@ use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, PROBLEMS_MAX, Problem, Revision, Route, Rule};
 use waypost::decide::{Candidate, Exclusion, Plan, Seed, plan, redirect};
 use waypost::dialects::{
-    ClientDialect, Dialect, Outline, Prefill, Quirk, Quirks, Shape, encode_request, metadata,
-    outline, parse_request, user_text,
+    ClientDialect, Dialect, GeminiAddress, Outgoing, Outline, Prefill, Quirk, Quirks, Shape,
+    encode_request, metadata, outline, parse_request, user_text,
 };
 use waypost::health::{Admission, View};
 use waypost::units::{Tokens, UnixMillis};
@@ -186,9 +186,10 @@ pub fn request(bytes: &[u8]) {
     let Some((first, body)) = bytes.split_first() else {
         return;
     };
-    // The third dialect came later, and must not change what older inputs mean.
-    let client = match first & 0x20 {
-        0 => ClientDialect::ALL[usize::from(first & 1)],
+    // The others came later, and must not change what older inputs mean.
+    let client = match (first & 0x20, first & 0x34) {
+        (_, 0x14) => ClientDialect::Gemini,
+        (0, _) => ClientDialect::ALL[usize::from(first & 1)],
         _ => ClientDialect::OpenaiResponses,
     };
     let text = user_text(client, body, USER_TEXT_BYTES).unwrap_or_default();
@@ -220,7 +221,7 @@ pub fn request(bytes: &[u8]) {
         let Ok(sent) = encode_request(client, provider, body, &shape) else {
             continue;
         };
-        check_sent(&shape, &sent.body, provider);
+        check_sent(&shape, &sent, provider);
         check_quirky(client, provider, body, &shape);
         if is_own
             && shape.prefill.is_none()
@@ -229,7 +230,7 @@ pub fn request(bytes: &[u8]) {
             check_spliced(tree, &sent.body);
         }
         if !is_own && let Some(reader) = ClientDialect::parse(provider.name()) {
-            let read = outline(reader, &sent.body);
+            let read = outline(reader, &addressed(provider, &sent));
             assert!(
                 read.is_ok(),
                 "{}: {read:?}",
@@ -278,10 +279,10 @@ fn check_outline(client: ClientDialect, outline: &Outline, tree: &Value) {
     let model = tree["model"].as_str().or(tree["models"][0].as_str());
     assert_eq!(Some(outline.model.as_str()), model);
     assert_eq!(outline.is_streaming, tree["stream"] == true);
-    let conversation = &tree[if client == ClientDialect::OpenaiResponses {
-        "input"
-    } else {
-        "messages"
+    let conversation = &tree[match client {
+        ClientDialect::OpenaiResponses => "input",
+        ClientDialect::Gemini => "contents",
+        ClientDialect::OpenaiChat | ClientDialect::Anthropic => "messages",
     }];
     let one = usize::from(conversation.is_string());
     let messages = conversation.as_array().map_or(one, Vec::len);
@@ -297,7 +298,7 @@ fn check_quirky(client: ClientDialect, provider: Dialect, body: &[u8], shape: &S
         return;
     };
     assert!(std::str::from_utf8(&sent.body).is_ok());
-    let Ok(tree) = serde_json::from_slice::<Value>(&sent.body) else {
+    let Ok(tree) = serde_json::from_slice::<Value>(&addressed(provider, &sent)) else {
         return;
     };
     if provider == Dialect::Bedrock {
@@ -311,10 +312,10 @@ fn check_quirky(client: ClientDialect, provider: Dialect, body: &[u8], shape: &S
 }
 
 /// What any provider's parser must see.
-fn check_sent(shape: &Shape, body: &[u8], provider: Dialect) {
-    assert!(std::str::from_utf8(body).is_ok());
+fn check_sent(shape: &Shape, sent: &Outgoing, provider: Dialect) {
+    assert!(std::str::from_utf8(&sent.body).is_ok());
     // Deeper than this parser goes, there is nothing to compare.
-    let Ok(tree) = serde_json::from_slice::<Value>(body) else {
+    let Ok(tree) = serde_json::from_slice::<Value>(&addressed(provider, sent)) else {
         return;
     };
     assert!(tree.get("waypost").is_none());
@@ -327,6 +328,17 @@ fn check_sent(shape: &Shape, body: &[u8], provider: Dialect) {
     assert_eq!(tree["stream"] == true, shape.is_streaming);
     let usage = &tree["stream_options"]["include_usage"];
     assert!(provider != Dialect::OpenaiChat || !shape.is_streaming || *usage == true);
+}
+
+/// The body with what Gemini's URL says, as its own clients' bodies have it here.
+fn addressed(provider: Dialect, sent: &Outgoing) -> Vec<u8> {
+    if provider != Dialect::Gemini {
+        return sent.body.clone();
+    }
+    let (path, query) = sent.path.split_once('?').unwrap_or((&sent.path, ""));
+    let address = GeminiAddress::parse(&format!("/v1beta{path}"), query);
+    let body = address.map(|address| address.write_into(&sent.body));
+    body.expect("a path of Gemini's").expect("an object")
 }
 
 fn check_spliced(before: &Value, body: &[u8]) {

@@ -12,6 +12,7 @@ pub fn piece(dialect: ClientDialect, number: usize) -> Vec<u8> {
         ClientDialect::OpenaiChat => openai(number),
         ClientDialect::Anthropic => anthropic(number),
         ClientDialect::OpenaiResponses => responses(number),
+        ClientDialect::Gemini => gemini(number),
     }
     .into_bytes()
 }
@@ -25,6 +26,7 @@ pub fn text(dialect: ClientDialect, text: &str) -> Vec<u8> {
             delta(0, &format!("{{\"type\":\"text_delta\",\"text\":{text}}}"))
         }
         ClientDialect::OpenaiResponses => said(&text),
+        ClientDialect::Gemini => parts(&format!("{{\"text\":{text}}}"), "null"),
     }
     .into_bytes()
 }
@@ -225,6 +227,69 @@ fn responses(number: usize) -> String {
         29 => typed("response.refusal.delta", "\"output_index\":0,\"delta\":\"No\""),
         30 => "<html>gateway</html>".to_owned(),
         _ => whole_stream(responses, &[0, 1, 8]),
+    }
+}
+
+fn parts(parts: &str, finish: &str) -> String {
+    format!(
+        "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{parts}],\"role\":\"model\"}},\"finishReason\":{finish},\"index\":0}}],\
+         \"modelVersion\":\"m\",\"responseId\":\"g1\"}}\r\n\r\n"
+    )
+}
+
+fn gemini(number: usize) -> String {
+    let usage = "\"usageMetadata\":{\"promptTokenCount\":9,\"candidatesTokenCount\":2,\"totalTokenCount\":11}";
+    let whole = |content: &str| {
+        format!(
+            "{{\"candidates\":[{{\"content\":{content},\"finishReason\":\"STOP\"}}],{usage},\"responseId\":\"g1\"}}"
+        )
+    };
+    match number {
+        0 => format!("data: {{{usage},\"modelVersion\":\"m\",\"responseId\":\"g1\"}}\n\n"),
+        1 => parts("{\"text\":\"Hello\"}", "null"),
+        2 => parts("{\"text\":\" world \\n\"}", "null"),
+        3 => parts("{\"text\":\"Hm\",\"thought\":true}", "null"),
+        4 => parts("{\"functionCall\":{\"id\":\"k0\",\"name\":\"f\"}}", "null"),
+        5 => parts(
+            "{\"functionCall\":{\"name\":\"f\",\"args\":{\"a\":1}},\"thoughtSignature\":\"c2ln\"}",
+            "null",
+        ),
+        6 => parts("{\"functionCall\":{\"args\":[7]}}", "null"),
+        7 => parts(
+            "{\"functionCall\":{\"id\":\"k1\",\"name\":\"g\",\"args\":{}}},{\"text\":\"and\"}",
+            "null",
+        ),
+        8 => parts("{\"text\":\"\"}", "\"STOP\""),
+        9 => parts("", "\"MAX_TOKENS\""),
+        10 => parts("{\"functionCall\":{\"name\":\"f\"}}", "\"STOP\""),
+        11 => parts("", "\"SAFETY\""),
+        12 => format!("data: {{{usage}}}\n\n"),
+        13 => "data: [DONE]\n\n".to_owned(),
+        14 => ": ping\n\n".to_owned(),
+        15 => {
+            "data: {\"error\":{\"code\":503,\"message\":\"down\",\"status\":\"UNAVAILABLE\"}}\n\n"
+                .to_owned()
+        }
+        16 => parts("", "\"MALFORMED_FUNCTION_CALL\""),
+        17 => "data: {\"candidates\":\n\n".to_owned(),
+        18 => parts("{\"text\":\"cr\"}", "null").replace("\r\n", "\r"),
+        19 => parts("{\"text\":\"lf\"}", "null").replace("\r\n", "\n"),
+        20 => format!("data: {{\"promptFeedback\":{{\"blockReason\":\"SAFETY\"}},{usage}}}\n\n"),
+        21 => parts("", "\"STOP\"").trim_end().to_owned(),
+        22 => whole("{\"parts\":[{\"text\":\"Whole\"}]}"),
+        23 => whole("{\"parts\":[{\"functionCall\":{\"name\":\"f\",\"args\":{\"a\":1}}}]}"),
+        24 => whole("{}"),
+        25 => "{\"error\":{\"code\":400,\"message\":\"no\",\"status\":\"INVALID_ARGUMENT\"}}"
+            .to_owned(),
+        26 => "\u{feff}".to_owned(),
+        27 => "\n".to_owned(),
+        28 => "\r".to_owned(),
+        29 => parts(
+            "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"iVBO\"}}",
+            "null",
+        ),
+        30 => "<html>gateway</html>".to_owned(),
+        _ => whole_stream(gemini, &[0, 1, 8]),
     }
 }
 

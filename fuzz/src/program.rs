@@ -214,7 +214,7 @@ fn request(client: ClientDialect, is_streaming: bool, kind: u8, wants_usage: boo
         ClientDialect::OpenaiChat if is_streaming && wants_usage => {
             fields.push("\"stream_options\":{\"include_usage\":true}".to_owned());
         }
-        ClientDialect::OpenaiChat | ClientDialect::OpenaiResponses => {}
+        ClientDialect::OpenaiChat | ClientDialect::OpenaiResponses | ClientDialect::Gemini => {}
     }
     let mut messages = "{\"role\":\"user\",\"content\":\"Hello there\"}".to_owned();
     match (kind, client) {
@@ -227,18 +227,27 @@ fn request(client: ClientDialect, is_streaming: bool, kind: u8, wants_usage: boo
         (1, ClientDialect::OpenaiResponses) => fields.push(
             "\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}]".to_owned(),
         ),
+        (1, ClientDialect::Gemini) => {
+            fields.push("\"tools\":[{\"functionDeclarations\":[{\"name\":\"f\"}]}]".to_owned());
+        }
         // The other dialects have no words for these.
         (2, ClientDialect::OpenaiChat) => fields.push("\"n\":2".to_owned()),
         (2, ClientDialect::Anthropic) => fields.push("\"top_k\":5".to_owned()),
-        (2, ClientDialect::OpenaiResponses) => fields.push("\"store\":true".to_owned()),
+        (2, ClientDialect::OpenaiResponses | ClientDialect::Gemini) => fields.push("\"store\":true".to_owned()),
         (3, _) => messages.push_str(",{\"role\":\"assistant\",\"content\":\"So\"}"),
         _ => {}
     }
-    let conversation = if client == ClientDialect::OpenaiResponses {
-        "input"
-    } else {
-        "messages"
+    let conversation = match client {
+        ClientDialect::OpenaiResponses => "input",
+        ClientDialect::Gemini => "contents",
+        ClientDialect::OpenaiChat | ClientDialect::Anthropic => "messages",
     };
+    if client == ClientDialect::Gemini {
+        messages = messages
+            .replace("assistant", "model")
+            .replace("\"content\":", "\"parts\":[{\"text\":")
+            .replace("\"}", "\"}]}");
+    }
     fields.push(format!("\"{conversation}\":[{messages}]"));
     format!("{{{}}}", fields.join(","))
 }

@@ -316,9 +316,23 @@ fn read_base_url(
     read_url(&node, problems)
 }
 
-/// Secrets travel to this URL, so it is `https`, but for a server on the same machine.
 fn read_url(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     let url = node.text(problems)?.trim_end_matches('/');
+    if is_for_secrets(url) {
+        return Some(url.to_owned());
+    }
+    problems.note(
+        &node.path,
+        "an https URL (http on loopback only) without user, query or fragment",
+        "another text",
+    );
+    None
+}
+
+/// Whether secrets may travel to this URL: it is `https`, but for a server on the same machine, and has no user, query or
+/// fragment.
+#[must_use]
+pub fn is_for_secrets(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| {
         let rest = url.strip_prefix("http://")?;
         is_loopback(rest).then_some(rest)
@@ -332,15 +346,7 @@ fn read_url(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
         let host = rest.split(['/', '?']).next().unwrap_or_default();
         has_host && questions <= 1 && !host.contains('{') && rest.bytes().all(allowed)
     };
-    if rest.is_some_and(is_plain) {
-        return Some(url.to_owned());
-    }
-    problems.note(
-        &node.path,
-        "an https URL (http on loopback only) without user or fragment",
-        "another text",
-    );
-    None
+    rest.is_some_and(is_plain)
 }
 
 fn is_loopback(rest: &str) -> bool {
@@ -379,6 +385,10 @@ fn read_auth(node: &Node<'_>, problems: &mut Problems) -> Option<Auth> {
     }
     if let Some(node) = fields.field("aws_sigv4") {
         return read_aws_sigv4(&node, problems);
+    }
+    if let Some(node) = fields.field("google_service_account") {
+        let secrets = read_secrets(&node, problems)?;
+        return Some(Auth::GoogleServiceAccount { secrets });
     }
     // An unknown field is a problem already; a known one is left only if it is null.
     let mut names = fields.fields().map(|(name, _)| name);
@@ -485,6 +495,9 @@ fn provider_of(row: &ProviderRow) -> Provider {
         },
         AuthRow::Header(name, secret) => Auth::Header {
             name: name.to_owned(),
+            secrets: vec![secret.to_owned()],
+        },
+        AuthRow::GoogleServiceAccount(secret) => Auth::GoogleServiceAccount {
             secrets: vec![secret.to_owned()],
         },
     };

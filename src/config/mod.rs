@@ -23,7 +23,7 @@ mod window;
 
 use sha2::{Digest, Sha256};
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, is_for_secrets};
 pub use claims::Claims;
 pub use condition::{Condition, Fact, Pattern, Scalar, Subject, TEXT_BYTES_MAX, Test, Texts, When};
 pub use constraints::{Bounds, Constraints, DataCollection, MaxPrice, Sort};

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::{ClientDialect, anthropic, openai_chat, openai_responses};
+use super::{ClientDialect, anthropic, gemini, openai_chat, openai_responses};
 use crate::chat::RequestError;
 use crate::units::Millis;
 
@@ -57,6 +57,7 @@ pub fn encode_error(client: ClientDialect, error: &ClientError) -> Vec<u8> {
             openai_chat::encode_error(error)
         }
         ClientDialect::Anthropic => anthropic::encode_error(error),
+        ClientDialect::Gemini => gemini::encode_error(error),
     }
 }
 
@@ -65,7 +66,7 @@ pub fn encode_error(client: ClientDialect, error: &ClientError) -> Vec<u8> {
 pub fn encode_error_event(client: ClientDialect, error: &ClientError) -> Vec<u8> {
     let mut out = Vec::new();
     let (name, data) = match client {
-        ClientDialect::OpenaiChat => (None, encode_error(client, error)),
+        ClientDialect::OpenaiChat | ClientDialect::Gemini => (None, encode_error(client, error)),
         ClientDialect::Anthropic => (Some("error"), encode_error(client, error)),
         ClientDialect::OpenaiResponses => {
             (Some("error"), openai_responses::encode_error_event(error))

@@ -8,6 +8,8 @@
 //! The provider's words go to the caller alone, in [`ProviderError`]; they may quote the prompt. Names go into
 //! records too, so they must look like names ([`name`]).
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::read::{self, Kind, Loose, Raw};
@@ -79,8 +81,11 @@ const AWS_QUOTA_NAMES: [&str; 1] = ["ServiceQuotaExceededException"];
 const AWS_MODEL_NAMES: [&str; 2] = ["ModelErrorException", "ModelStreamErrorException"];
 /// Anthropic's 400 for an answer that its filter stopped.
 const FILTER_PHRASE: &str = "blocked by content filtering policy";
-/// Anthropic's 400 for an empty account.
-const PAYMENT_PHRASE: &str = "credit balance is too low";
+/// A 400 for an account that must pay first.
+const PAYMENT_PHRASES: [&str; 2] = [
+    "credit balance is too low", // Anthropic
+    "please enable billing",     // Gemini
+];
 
 /// A provider's error, read as far as it can be.
 #[derive(Debug, Default)]
@@ -91,6 +96,9 @@ pub(super) struct Fault {
     /// Where the code is a number that could be a status.
     status: Option<u16>,
     param: Option<String>,
+    /// Google's, beside a kind that many errors share.
+    reason: Option<String>,
+    retry_after: Option<Millis>,
 }
 
 #[derive(Default, Deserialize)]
@@ -113,6 +121,18 @@ struct Fields<'a> {
     #[serde(borrow)]
     code: Option<Raw<'a>>,
     param: Loose<String>,
+    /// Google's word for the kind.
+    status: Loose<String>,
+    /// Google's, each of a type of its own.
+    details: Loose<Vec<Loose<Detail>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Detail {
+    reason: Loose<String>,
+    #[serde(rename = "retryDelay")]
+    retry_delay: Loose<String>,
 }
 
 /// Judges an answer whose status is none of success.
@@ -122,7 +142,7 @@ pub(super) fn of_status(
     body: &[u8],
 ) -> (AttemptFailure, ProviderError) {
     let fault = read_body(body);
-    let failure = by_status(status, retry_after, &fault);
+    let failure = by_status(status, retry_after.or(fault.retry_after), &fault);
     let told = fault.told(&failure);
     (failure, told)
 }
@@ -132,7 +152,7 @@ pub(super) fn inside(error: Raw) -> (AttemptFailure, ProviderError) {
     let fault = read_fault(error);
     let failure = match (by_name(&fault), fault.status) {
         (Some(failure), _) => failure,
-        (None, Some(status)) => by_status(status, None, &fault),
+        (None, Some(status)) => by_status(status, fault.retry_after, &fault),
         (None, None) => AttemptFailure::ErrorEvent {
             kind: fault.name().unwrap_or_else(|| "unknown".to_owned()),
         },
@@ -298,7 +318,7 @@ fn by_phrase(fault: &Fault) -> Option<AttemptFailure> {
         Some(AttemptFailure::ContextTooLong)
     } else if message.contains(FILTER_PHRASE) {
         Some(AttemptFailure::ContentFiltered)
-    } else if message.contains(PAYMENT_PHRASE) {
+    } else if PAYMENT_PHRASES.iter().any(|words| message.contains(words)) {
         Some(AttemptFailure::PaymentRequired)
     } else {
         None
@@ -354,9 +374,16 @@ fn read_fault(raw: Raw) -> Fault {
         Kind::Object => {
             let fields: Fields = serde_json::from_str(raw.get()).unwrap_or_default();
             let code = fields.code.map(|code| code.get().trim_matches('"'));
+            let details = fields.details.0.unwrap_or_default();
+            let details = || details.iter().filter_map(|detail| detail.0.as_ref());
+            let mut reasons = details().filter_map(|detail| detail.reason.0.as_deref());
+            let mut waits = details().filter_map(|detail| detail.retry_delay.0.as_deref());
+            let kind = fields.kind.0.or(fields.status.0);
             Fault {
                 message: words(fields.message.or(fields.detail)),
-                kind: fields.kind.0.and_then(|kind| name(bare(&kind))),
+                kind: kind.and_then(|kind| name(bare(&kind))),
+                reason: reasons.find_map(name),
+                retry_after: waits.find_map(seconds),
                 code: code.filter(|code| *code != "null").and_then(name),
                 status: code
                     .and_then(|code| code.parse().ok())
@@ -373,6 +400,13 @@ fn words(raw: Option<Raw>) -> String {
     raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())
         .map(|message| bounded(message, MESSAGE_BYTES_MAX))
         .unwrap_or_default()
+}
+
+/// A time as Google writes it, such as `34.5s`.
+fn seconds(text: &str) -> Option<Millis> {
+    let seconds = text.strip_suffix('s')?.parse().ok()?;
+    let wait = Duration::try_from_secs_f64(seconds).ok()?;
+    u64::try_from(wait.as_millis()).ok().map(Millis)
 }
 
 fn bounded(mut text: String, bytes_max: usize) -> String {
@@ -397,7 +431,7 @@ fn name(text: &str) -> Option<String> {
 
 impl Fault {
     fn has_name(&self, names: &[&str]) -> bool {
-        [&self.code, &self.kind]
+        [&self.code, &self.kind, &self.reason]
             .into_iter()
             .flatten()
             .any(|given| names.contains(&given.as_str()))

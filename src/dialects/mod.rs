@@ -18,9 +18,11 @@ mod anthropic;
 mod bedrock;
 mod client_error;
 mod cohere;
+mod delivery;
 mod endpoint;
 mod estimate;
 mod fault;
+mod gemini;
 mod openai_chat;
 mod openai_responses;
 mod outline;
@@ -40,8 +42,10 @@ use serde::{Deserialize, Serialize};
 pub use client_error::{
     CONTEXT_TOO_LONG, ClientError, encode_error, encode_error_event, error_status,
 };
+pub use delivery::{ArrayWriter, Delivery};
 pub use endpoint::{Endpoint, Form, Take, encode_completion};
 pub use estimate::{CLASSES, CONTEXTS, TextSize, features};
+pub use gemini::GeminiAddress;
 pub use outline::{Asked, CONSTRAINT_BYTES_MAX, Ours, Outline};
 pub use prefix::{Boundary, CACHED_TOKENS_MIN, Prefix};
 pub use quirk::{Quirk, Quirks};
@@ -67,6 +71,8 @@ pub enum Dialect {
     Cohere,
     /// Amazon Bedrock's Converse.
     Bedrock,
+    /// Google's `generateContent`.
+    Gemini,
 }
 
 /// How a provider's stream is cut into events.
@@ -79,12 +85,13 @@ pub enum Framing {
 }
 
 impl Dialect {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::OpenaiChat,
         Self::Anthropic,
         Self::OpenaiResponses,
         Self::Cohere,
         Self::Bedrock,
+        Self::Gemini,
     ];
 
     /// Its name in config and records.
@@ -96,6 +103,7 @@ impl Dialect {
             Self::OpenaiResponses => "openai-responses",
             Self::Cohere => "cohere",
             Self::Bedrock => "bedrock",
+            Self::Gemini => "gemini",
         }
     }
 
@@ -104,9 +112,11 @@ impl Dialect {
     pub fn framing(self) -> Framing {
         match self {
             Self::Bedrock => Framing::EventStream,
-            Self::OpenaiChat | Self::Anthropic | Self::OpenaiResponses | Self::Cohere => {
-                Framing::ServerSentEvents
-            }
+            Self::OpenaiChat
+            | Self::Anthropic
+            | Self::OpenaiResponses
+            | Self::Cohere
+            | Self::Gemini => Framing::ServerSentEvents,
         }
     }
 
@@ -129,10 +139,16 @@ pub enum ClientDialect {
     OpenaiChat,
     Anthropic,
     OpenaiResponses,
+    Gemini,
 }
 
 impl ClientDialect {
-    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::Anthropic, Self::OpenaiResponses];
+    pub const ALL: [Self; 4] = [
+        Self::OpenaiChat,
+        Self::Anthropic,
+        Self::OpenaiResponses,
+        Self::Gemini,
+    ];
 
     /// Its name in records: the one that it has where a provider speaks it.
     #[must_use]
@@ -152,6 +168,7 @@ impl From<ClientDialect> for Dialect {
             ClientDialect::OpenaiChat => Self::OpenaiChat,
             ClientDialect::Anthropic => Self::Anthropic,
             ClientDialect::OpenaiResponses => Self::OpenaiResponses,
+            ClientDialect::Gemini => Self::Gemini,
         }
     }
 }
@@ -159,7 +176,7 @@ impl From<ClientDialect> for Dialect {
 /// What a provider is to be sent, but for its host and key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// To be appended to the provider's base URL.
+    /// To be appended to the provider's base URL. It may have a query.
     pub path: Cow<'static, str>,
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     pub body: Vec<u8>,
@@ -205,6 +222,7 @@ pub fn outline(client: ClientDialect, body: &[u8]) -> Result<Outline, RequestErr
         ClientDialect::OpenaiChat => openai_chat::outline(body),
         ClientDialect::Anthropic => anthropic::outline(body),
         ClientDialect::OpenaiResponses => openai_responses::outline(body),
+        ClientDialect::Gemini => gemini::outline(body),
     }
 }
 
@@ -242,7 +260,11 @@ fn translate(
             dialect: provider.name(),
         });
     }
-    let mut request = parse_request(client, body)?;
+    let body = match client {
+        ClientDialect::Gemini => gemini::with_json_schemas(body)?,
+        _ => Cow::Borrowed(body),
+    };
+    let mut request = parse_request(client, &body)?;
     if let Some(prefill) = shape.prefill {
         let begun = AssistantMessage {
             parts: vec![Part::Text(prefill.text.into())],
@@ -274,20 +296,23 @@ pub fn parse_request(client: ClientDialect, body: &[u8]) -> Result<Request<'_>, 
         ClientDialect::OpenaiChat => openai_chat::parse_request(body),
         ClientDialect::Anthropic => anthropic::parse_request(body),
         ClientDialect::OpenaiResponses => openai_responses::parse_request(body),
+        ClientDialect::Gemini => gemini::parse_request(body),
     }
 }
 
 /// The strings among the values of the body's top-level `metadata` whose names are `asked` for; every dialect has
-/// it. Nothing else of it is kept: a caller may send any number of names.
+/// it, and Gemini calls it `labels`. Nothing else of it is kept: a caller may send any number of names.
 #[must_use]
 pub fn metadata(body: &[u8], asked: &[&str]) -> BTreeMap<String, String> {
     #[derive(serde::Deserialize)]
     struct Body<'a> {
         #[serde(borrow)]
         metadata: Option<read::Raw<'a>>,
+        #[serde(borrow)]
+        labels: Option<read::Raw<'a>>,
     }
     let body: Option<Body<'_>> = serde_json::from_slice(body).ok();
-    let Some(metadata) = body.and_then(|body| body.metadata) else {
+    let Some(metadata) = body.and_then(|body| body.metadata.or(body.labels)) else {
         return BTreeMap::new();
     };
     let mut found = BTreeMap::new();
@@ -316,6 +341,7 @@ pub fn encode_parsed(
         Dialect::OpenaiResponses => openai_responses::encode_request(request, shape)?,
         Dialect::Cohere => cohere::encode_request(request, shape)?,
         Dialect::Bedrock => bedrock::encode_request(request)?,
+        Dialect::Gemini => gemini::encode_request(request, shape)?,
     };
     Ok(outgoing(provider, shape, body))
 }
@@ -323,26 +349,24 @@ pub fn encode_parsed(
 fn outgoing(provider: Dialect, shape: &Shape, body: Vec<u8>) -> Outgoing {
     let content_type = ("content-type", "application/json".into());
     let (path, headers) = match provider {
-        Dialect::Bedrock => {
-            return Outgoing {
-                path: bedrock::path(shape).into(),
-                headers: vec![content_type],
-                body,
-            };
-        }
-        Dialect::OpenaiChat => ("/chat/completions", vec![content_type]),
-        Dialect::OpenaiResponses => ("/responses", vec![content_type]),
-        Dialect::Cohere => ("/chat", vec![content_type]),
+        Dialect::Bedrock => (bedrock::path(shape).into(), vec![content_type]),
+        Dialect::OpenaiChat => ("/chat/completions".into(), vec![content_type]),
+        Dialect::OpenaiResponses => ("/responses".into(), vec![content_type]),
+        Dialect::Cohere => ("/chat".into(), vec![content_type]),
         Dialect::Anthropic => (
-            "/messages",
+            "/messages".into(),
             vec![
                 content_type,
                 ("anthropic-version", anthropic::VERSION.into()),
             ],
         ),
+        Dialect::Gemini => (
+            gemini::path(shape.model, shape.is_streaming).into(),
+            vec![content_type],
+        ),
     };
     Outgoing {
-        path: path.into(),
+        path,
         headers,
         body,
     }
@@ -379,6 +403,7 @@ pub fn parse_answer(
         Dialect::OpenaiResponses => openai_responses::parse_answer(body)?,
         Dialect::Cohere => cohere::parse_answer(body)?,
         Dialect::Bedrock => bedrock::parse_answer(body)?,
+        Dialect::Gemini => gemini::parse_answer(body)?,
     };
     if answer.is_empty() {
         return Err((AttemptFailure::EmptyAnswer, ProviderError::default()));
@@ -399,9 +424,11 @@ pub fn parse_error(
     match provider {
         Dialect::Bedrock => fault::of_aws(status, retry_after, kind, body),
         // All wrap it in `error`, or leave it bare, and their kinds do not collide.
-        Dialect::OpenaiChat | Dialect::Anthropic | Dialect::OpenaiResponses | Dialect::Cohere => {
-            fault::of_status(status, retry_after, body)
-        }
+        Dialect::OpenaiChat
+        | Dialect::Anthropic
+        | Dialect::OpenaiResponses
+        | Dialect::Cohere
+        | Dialect::Gemini => fault::of_status(status, retry_after, body),
     }
 }
 
@@ -412,5 +439,6 @@ pub fn encode_answer(client: ClientDialect, answer: &Answer, created: UnixMillis
         ClientDialect::OpenaiChat => openai_chat::encode_answer(answer, created),
         ClientDialect::Anthropic => anthropic::encode_answer(answer),
         ClientDialect::OpenaiResponses => openai_responses::encode_answer(answer, created),
+        ClientDialect::Gemini => gemini::encode_answer(answer),
     }
 }

@@ -448,7 +448,7 @@ mod tests {
 
     fn both(fields: &str) -> Vec<Result<super::Outline, RequestError>> {
         let body = format!(
-            r#"{{{fields},"max_tokens":1,"input":"hi","messages":[{{"role":"user","content":"hi"}}]}}"#
+            r#"{{{fields},"max_tokens":1,"input":"hi","messages":[{{"role":"user","content":"hi"}}],"contents":[{{"parts":[]}}]}}"#
         );
         let outlined = ClientDialect::ALL.map(|dialect| outline(dialect, body.as_bytes()));
         outlined.into()
@@ -511,15 +511,15 @@ mod tests {
         let deep = "[".repeat(200_000) + &"]".repeat(200_000);
         for (before, after) in [
             (
-                r#"{"model":"m","max_tokens":1,"input":"hi","messages":[{"role":"user","content":"hi"}],"x":"#,
+                r#"{"model":"m","max_tokens":1,"input":"hi","contents":[{"parts":[]}],"messages":[{"role":"user","content":"hi"}],"x":"#,
                 "}",
             ),
             (
-                r#"{"model":"m","max_tokens":1,"input":"hi","messages":[{"role":"user","content":"hi","x":"#,
+                r#"{"model":"m","max_tokens":1,"input":"hi","contents":[{"parts":[]}],"messages":[{"role":"user","content":"hi","x":"#,
                 "}]}",
             ),
             (
-                r#"{"model":"m","max_tokens":1,"input":"hi","messages":[{"role":"user","content":[{"type":"new","x":"#,
+                r#"{"model":"m","max_tokens":1,"input":"hi","contents":[{"parts":[]}],"messages":[{"role":"user","content":[{"type":"new","x":"#,
                 "}]}]}",
             ),
         ] {

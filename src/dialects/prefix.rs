@@ -57,7 +57,9 @@ impl Prefix {
     #[must_use]
     pub fn is_cached_by(&self, provider: Dialect) -> bool {
         match provider {
-            Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::Cohere => true,
+            Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::Cohere | Dialect::Gemini => {
+                true
+            }
             Dialect::Anthropic => self.is_marked,
             Dialect::Bedrock => false,
         }

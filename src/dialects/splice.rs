@@ -4,7 +4,8 @@
 //! where a broken answer is carried on, its beginning behind the last message and the limit of its rest; for
 //! `openai-chat`, `stream_options.include_usage`, because without it a stream tells no usage; what is said
 //! to the router alone, which is removed: `waypost`, `models`, and a `provider` that is an object; and what the
-//! provider's quirks name (`quirk.rs`). Every other byte stays: white space, the order of keys, escapes, integers
+//! provider's quirks name (`quirk.rs`). Gemini's URL says what elsewhere `model` and `stream` say, so there both are
+//! removed. Every other byte stays: white space, the order of keys, escapes, integers
 //! beyond 2^53. Rebuilding the body would lose all of these, and with them the provider's prompt cache.
 //!
 //! One scan finds where each top-level field lies. A key is compared as JSON reads it, so `mod\u0065l` is
@@ -51,22 +52,21 @@ pub(super) fn splice(
     let fields = fields(text, 0, "body")?;
     let quirks = match dialect {
         ClientDialect::OpenaiChat => shape.quirks,
-        ClientDialect::Anthropic | ClientDialect::OpenaiResponses => Quirks::NONE,
+        ClientDialect::Anthropic | ClientDialect::OpenaiResponses | ClientDialect::Gemini => {
+            Quirks::NONE
+        }
     };
     let mut edits = Vec::new();
     let mut inserts = String::new();
-    set(
-        &fields,
-        "model",
-        &quoted(shape.model),
-        &mut edits,
-        &mut inserts,
-    );
-    edit_stream(&fields, shape, &mut edits, &mut inserts);
+    if dialect != ClientDialect::Gemini {
+        let model = quoted(shape.model);
+        set(&fields, "model", &model, &mut edits, &mut inserts);
+        edit_stream(&fields, shape, &mut edits, &mut inserts);
+    }
     let limit = limit(&fields);
     let removed = removed(&fields, dialect, shape, quirks, limit);
     if let Some(prefill) = shape.prefill {
-        begin_answer(dialect, &fields, &removed, &prefill, &mut edits);
+        begin_answer(dialect, &fields, &removed, &prefill, &mut edits)?;
     }
     if let (Some(name), Some(limit)) = (quirks.limit_name(), limit) {
         rename(limit, name, &mut edits);
@@ -147,11 +147,24 @@ fn begin_answer(
     removed: &[bool],
     prefill: &Prefill,
     edits: &mut Vec<Edit>,
-) {
+) -> Result<(), RequestError> {
     let kept = fields.iter().zip(removed).filter(|(_, gone)| !**gone);
     for (field, _) in kept {
         let end = field.value_span.end.saturating_sub(1);
         match &*field.key {
+            "contents" if dialect == ClientDialect::Gemini => edits.push(Edit {
+                span: end..end,
+                with: format!(
+                    ",{{\"role\":\"model\",\"parts\":[{{\"text\":{}}}]}}",
+                    quoted(prefill.text)
+                ),
+            }),
+            "generationConfig" | "generation_config" if dialect == ClientDialect::Gemini => {
+                let start = field.value_span.start;
+                let config = self::fields(field.value.get(), start, "generationConfig")?;
+                edits.extend(config.iter().filter_map(|limit| shorten(limit, prefill)));
+            }
+            _ if dialect == ClientDialect::Gemini => {}
             "messages" if dialect != ClientDialect::OpenaiResponses => edits.push(Edit {
                 span: end..end,
                 with: format!(",{}", begun(prefill)),
@@ -159,17 +172,24 @@ fn begin_answer(
             "input" if dialect == ClientDialect::OpenaiResponses => {
                 edits.extend(begin_after_input(field, prefill));
             }
-            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
-                if let Ok(limit) = serde_json::from_str(field.value.get()) {
-                    edits.push(Edit {
-                        span: field.value_span.clone(),
-                        with: prefill.rest(Tokens(limit)).0.to_string(),
-                    });
-                }
-            }
-            _ => {}
+            _ => edits.extend(shorten(field, prefill)),
         }
     }
+    Ok(())
+}
+
+/// Takes the length of what is there off the limit of the answer, if this is one.
+fn shorten(field: &Field, prefill: &Prefill) -> Option<Edit> {
+    let is_limit = matches!(
+        &*field.key,
+        "max_tokens" | "max_completion_tokens" | "max_output_tokens" | "maxOutputTokens"
+    );
+    let limit = serde_json::from_str(field.value.get()).ok();
+    let limit = limit.filter(|_| is_limit)?;
+    Some(Edit {
+        span: field.value_span.clone(),
+        with: prefill.rest(Tokens(limit)).0.to_string(),
+    })
 }
 
 /// The field that limits the answer. One that is null says nothing.
@@ -302,10 +322,14 @@ fn removed(
     quirks: Quirks,
     limit: Option<&Field>,
 ) -> Vec<bool> {
-    let no_options =
-        dialect != ClientDialect::Anthropic && !shape.is_streaming && is_streaming(fields);
+    let has_options = matches!(
+        dialect,
+        ClientDialect::OpenaiChat | ClientDialect::OpenaiResponses
+    );
+    let no_options = has_options && !shape.is_streaming && is_streaming(fields);
     let no_options = no_options || quirks.has(Quirk::NoStreamUsage);
     let is_removed = |field: &Field| match &*field.key {
+        "model" | "stream" => dialect == ClientDialect::Gemini,
         "stream_options" => no_options,
         "parallel_tool_calls" => {
             quirks.has(Quirk::NoParallelToolCalls) && field.value.get() != "false"
@@ -513,6 +537,35 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_gemini_comes_out_as_its_client_wrote_it() {
+        let address = "/v1beta/models/acme%2Fdemo:streamGenerateContent";
+        let address = super::super::GeminiAddress::parse(address, "alt=sse").unwrap();
+        for body in [
+            "{}",
+            " {\n} ",
+            r#" { "contents" : [ {"parts":[{"text":"h\u0069"}]}], "x":9007199254740993 }"#,
+        ] {
+            let written = address.write_into(body.as_bytes()).unwrap();
+            let written = String::from_utf8(written).unwrap();
+            assert_eq!(spliced(ClientDialect::Gemini, &written, true), body);
+        }
+        let prefill = Prefill {
+            text: "So \"far\"",
+            tokens: Tokens(2),
+        };
+        let shape = Shape {
+            prefill: Some(prefill),
+            ..shape(true)
+        };
+        let body = r#"{"model":"m","stream":true,"contents":[{"parts":[]}],"generation_config":{"max_output_tokens":9}}"#;
+        let bytes = splice(ClientDialect::Gemini, body.as_bytes(), &shape).unwrap();
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            r#"{"contents":[{"parts":[]},{"role":"model","parts":[{"text":"So \"far\""}]}],"generation_config":{"max_output_tokens":7}}"#
+        );
+    }
+
+    #[test]
     fn a_body_of_our_own_field_alone_stays_an_object() {
         let chat = ClientDialect::OpenaiChat;
         let model = r#""model":"the \"model\"""#;
@@ -662,12 +715,14 @@ mod tests {
             let was_streaming = written.iter().any(|it| it.key.1 == "stream" && it.value == "true");
             let is_chat = dialect == ClientDialect::OpenaiChat;
             let has_options = is_chat && is_streaming;
-            let drops_options = dialect != ClientDialect::Anthropic && !is_streaming && was_streaming;
+            let is_gemini = dialect == ClientDialect::Gemini;
+            let knows_options = is_chat || dialect == ClientDialect::OpenaiResponses;
+            let drops_options = knows_options && !is_streaming && was_streaming;
             let mut expected = Vec::new();
-            if !names("model") {
+            if !is_gemini && !names("model") {
                 expected.push(("model".to_owned(), format!("\"model\":{}", quoted(MODEL))));
             }
-            if is_streaming && !names("stream") {
+            if !is_gemini && is_streaming && !names("stream") {
                 expected.push(("stream".to_owned(), "\"stream\":true".to_owned()));
             }
             if has_options && !names("stream_options") {
@@ -677,6 +732,7 @@ mod tests {
             for field in &written {
                 let key = field.key.1.as_str();
                 let is_ours = matches!(key, "waypost" | "models")
+                    || (is_gemini && matches!(key, "model" | "stream"))
                     || (key == "provider" && field.value.starts_with('{'));
                 if is_ours || (drops_options && key == "stream_options") {
                     continue;
@@ -701,7 +757,7 @@ mod tests {
             }
             let (head, tail) = (lead + "{", format!("{}{trail}", '}'));
             prop_assert!(result.starts_with(&head) && result.ends_with(&tail), "{}", result);
-            let edits_nothing = names("model")
+            let edits_nothing = !is_gemini && names("model")
                 && written.iter().all(|it| it.value == edited(it, is_streaming, was_streaming))
                 && !names("waypost") && !has_options && !drops_options
                 && (!is_streaming || names("stream"));

@@ -1,7 +1,9 @@
 //! A streamed answer in either direction: one state machine per dialect and direction, behind one type each.
 
 use super::endpoint::CompletionEncoder;
-use super::{ClientDialect, Dialect, anthropic, bedrock, cohere, openai_chat, openai_responses};
+use super::{
+    ClientDialect, Dialect, anthropic, bedrock, cohere, gemini, openai_chat, openai_responses,
+};
 use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse::{self, write_event};
 use crate::units::UnixMillis;
@@ -47,6 +49,7 @@ enum Decoder {
     OpenaiResponses(openai_responses::StreamDecoder),
     Cohere(cohere::StreamDecoder),
     Bedrock(bedrock::StreamDecoder),
+    Gemini(gemini::StreamDecoder),
 }
 
 impl StreamDecoder {
@@ -60,6 +63,7 @@ impl StreamDecoder {
             }
             Dialect::Cohere => Decoder::Cohere(cohere::StreamDecoder::default()),
             Dialect::Bedrock => Decoder::Bedrock(bedrock::StreamDecoder::default()),
+            Dialect::Gemini => Decoder::Gemini(gemini::StreamDecoder::default()),
         })
     }
 
@@ -74,6 +78,7 @@ impl StreamDecoder {
             Decoder::OpenaiResponses(decoder) => decoder.push(event, out),
             Decoder::Cohere(decoder) => decoder.push(event, out),
             Decoder::Bedrock(decoder) => decoder.push(event, out),
+            Decoder::Gemini(decoder) => decoder.push(event, out),
         }
     }
 }
@@ -88,6 +93,7 @@ enum Encoder {
     Anthropic(anthropic::StreamEncoder),
     OpenaiResponses(openai_responses::StreamEncoder),
     Completion(CompletionEncoder),
+    Gemini(gemini::StreamEncoder),
 }
 
 impl StreamEncoder {
@@ -109,6 +115,7 @@ impl StreamEncoder {
             ClientDialect::OpenaiResponses => {
                 Encoder::OpenaiResponses(openai_responses::StreamEncoder::new(created))
             }
+            ClientDialect::Gemini => Encoder::Gemini(gemini::StreamEncoder::default()),
         })
     }
 
@@ -120,12 +127,13 @@ impl StreamEncoder {
             Encoder::Anthropic(encoder) => encoder.push(event, out),
             Encoder::OpenaiResponses(encoder) => encoder.push(event, out),
             Encoder::Completion(encoder) => encoder.push(event, out),
+            Encoder::Gemini(encoder) => encoder.push(event, out),
         }
     }
 }
 
-/// The end marker alone, for a relayed stream whose provider left it out. The Responses API has none: its last event
-/// also says why the answer ended, so that whoever has heard that has heard the end.
+/// The end marker alone, for a relayed stream whose provider left it out. The Responses API and Gemini have none: the last
+/// event also says why the answer ended, so that whoever has heard that has heard the end.
 #[must_use]
 pub fn encode_end(client: ClientDialect) -> Vec<u8> {
     let mut out = Vec::new();
@@ -138,7 +146,7 @@ pub fn encode_end(client: ClientDialect) -> Vec<u8> {
                 br#"{"type":"message_stop"}"#,
             );
         }
-        ClientDialect::OpenaiResponses => {}
+        ClientDialect::OpenaiResponses | ClientDialect::Gemini => {}
     }
     out
 }

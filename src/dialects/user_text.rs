@@ -3,7 +3,7 @@
 //! Messages are read one by one and none is kept, so what is held at once is a few times the limit, and the longest
 //! message while it is unescaped; never the conversation.
 
-use super::{ClientDialect, anthropic, openai_chat, openai_responses};
+use super::{ClientDialect, anthropic, gemini, openai_chat, openai_responses};
 use crate::chat::{Message, Part, RequestError};
 
 /// The newest `limit` bytes of the user's messages. The newest message comes first, the parts of one in their order,
@@ -27,6 +27,7 @@ pub fn user_text(client: ClientDialect, body: &[u8], limit: usize) -> Result<Str
         ClientDialect::OpenaiChat => openai_chat::each_message(body, visit)?,
         ClientDialect::Anthropic => anthropic::each_message(body, visit)?,
         ClientDialect::OpenaiResponses => openai_responses::each_message(body, visit)?,
+        ClientDialect::Gemini => gemini::each_message(body, visit)?,
     }
     Ok(tail.newest_first())
 }
@@ -123,8 +124,11 @@ mod tests {
             let parts: Vec<_> = parts.iter().map(part).collect();
             serde_json::json!({"role": "user", "content": parts})
         };
+        let turn = |parts: &Vec<String>| serde_json::json!({"role": "user", "parts": parts.iter().map(part).collect::<Vec<_>>()});
+        let contents: Vec<_> = messages.iter().map(turn).collect();
         let messages: Vec<_> = messages.iter().map(message).collect();
-        serde_json::json!({ "messages": messages, "input": messages }).to_string()
+        serde_json::json!({ "messages": messages, "input": messages, "contents": contents })
+            .to_string()
     }
 
     #[test]

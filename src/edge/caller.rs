@@ -9,12 +9,12 @@ use web_sys::{ReadableStreamDefaultReader, Request};
 use worker::Env;
 
 use super::entries::Entries;
-use super::js;
+use super::{js, path_of};
 use crate::access::{KEY_BYTES_MAX, KeyTerms};
 use crate::chat::RequestError;
 use crate::classify::{Caller, shortened};
 use crate::config::sha256_hex;
-use crate::dialects::{ClientDialect, ClientError, Endpoint};
+use crate::dialects::{ClientDialect, ClientError, Endpoint, GeminiAddress};
 use crate::units::UnixMillis;
 
 /// The keys of local mode.
@@ -29,15 +29,26 @@ pub fn header(request: &Request, name: &str) -> Option<String> {
     Some(shortened(&value))
 }
 
-/// `authorization: Bearer`, as OpenAI's SDKs send it, or `x-api-key`, as Anthropic's do.
+/// `authorization: Bearer`, as OpenAI's SDKs send it, `x-api-key`, as Anthropic's do, or `x-goog-api-key`, as Google's do.
+/// On Gemini's paths it may be in the URL, as Google takes it.
 fn key_of(request: &Request) -> Option<String> {
     let bearer = header(request, "authorization").and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         let is_bearer = scheme.eq_ignore_ascii_case("bearer");
         is_bearer.then(|| key.trim().to_owned())
     });
-    let key = bearer.or_else(|| header(request, "x-api-key"))?;
+    let key = bearer
+        .or_else(|| header(request, "x-api-key"))
+        .or_else(|| header(request, "x-goog-api-key"))
+        .or_else(|| key_in_url(&request.url()))?;
     (!key.is_empty() && key.len() <= KEY_BYTES_MAX).then_some(key)
+}
+
+fn key_in_url(url: &str) -> Option<String> {
+    let (path, query) = path_of(url);
+    let mut fields = query.split('&');
+    let key = fields.find_map(|field| field.strip_prefix("key="))?;
+    GeminiAddress::is_path(path).then(|| key.to_owned())
 }
 
 fn is_local(env: &Env) -> bool {
@@ -54,7 +65,7 @@ pub async fn key_terms(
         let remedy = if is_local(env) {
             "locally, `authorization: Bearer wp-demo` works"
         } else {
-            "send `authorization: Bearer <key>` or `x-api-key: <key>`"
+            "send `authorization: Bearer <key>`, `x-api-key: <key>` or `x-goog-api-key: <key>`"
         };
         return Err(unauthorized(
             "missing_key",

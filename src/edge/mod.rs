@@ -13,6 +13,7 @@ mod clock;
 mod drive;
 mod entries;
 mod gone;
+mod google;
 mod journal;
 mod js;
 mod kv;
@@ -37,7 +38,9 @@ use crate::chat::RequestError;
 use crate::classify::{Caller, LIMITS_HEADER, Traits};
 use crate::config::{Catalogue, Route};
 use crate::decide::{Seed, redirect};
-use crate::dialects::{Asked, ClientDialect, ClientError, Endpoint, Form, Outline, outline};
+use crate::dialects::{
+    Asked, ClientDialect, ClientError, Delivery, Endpoint, Form, GeminiAddress, Outline, outline,
+};
 use crate::exchange::{Order, REDIRECTS_MAX, Routing};
 use crate::journal::{ConfigRevisions, Record};
 
@@ -90,16 +93,22 @@ impl Edge {
         let dialect = match path {
             "/v1/messages" | "/v1/messages/count_tokens" => ClientDialect::Anthropic,
             "/v1/responses" => ClientDialect::OpenaiResponses,
+            _ if GeminiAddress::is_path(path) => ClientDialect::Gemini,
             // Anthropic's API demands this header, so its SDKs always send it.
             _ if is_shared(path) && header(&self.request, "anthropic-version").is_some() => {
                 ClientDialect::Anthropic
             }
+            "/v1/route" if header(&self.request, "x-goog-api-key").is_some() => {
+                ClientDialect::Gemini
+            }
             _ => ClientDialect::OpenaiChat,
         };
+        let address = GeminiAddress::parse(path, query);
         let answered = match (method.as_str(), path) {
             ("POST", "/v1/chat/completions" | "/v1/messages" | "/v1/responses") => {
-                self.serve(dialect, Endpoint::Chat).await
+                self.serve(dialect, Endpoint::Chat, None).await
             }
+            ("POST", _) if address.is_some() => self.serve(dialect, Endpoint::Chat, address).await,
             _ => self.answer_others(&method, path, query, dialect).await,
         };
         answered.unwrap_or_else(|error| respond::error(dialect, &error, Vec::new()))
@@ -118,7 +127,7 @@ impl Edge {
             ("GET", _) if is_models(path) => Box::pin(self.models(path, query, dialect)),
             ("POST", "/v1/route") => Box::pin(self.explain(dialect)),
             ("POST", _) if let Some(endpoint) = Endpoint::at(path) => {
-                Box::pin(self.serve(dialect, endpoint))
+                Box::pin(self.serve(dialect, endpoint, None))
             }
             ("GET", _) if path.starts_with("/schema/") => {
                 Box::pin(future::ready(schema::answer(path)))
@@ -166,12 +175,19 @@ impl Edge {
         terms
     }
 
-    async fn serve(&self, dialect: ClientDialect, endpoint: Endpoint) -> Answered {
+    /// `address` is what the URL says of the request, where the body does not.
+    async fn serve(
+        &self,
+        dialect: ClientDialect,
+        endpoint: Endpoint,
+        address: Option<GeminiAddress>,
+    ) -> Answered {
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
         let caller = caller_of(&self.request, &terms, dialect, endpoint, now);
-        match self.order(dialect, &id, &terms, caller.clone()).await {
+        let order = self.order(dialect, address, &id, &terms, caller.clone());
+        match order.await {
             Ok(order) => Ok(self.run(order).await),
             Err(refusal) => {
                 let traits = refusal.traits.unwrap_or_else(|| Traits {
@@ -196,7 +212,7 @@ impl Edge {
         let now = clock::now();
         let id = clock::exchange_id(now);
         let caller = caller_of(&self.request, &terms, dialect, Endpoint::Chat, now);
-        let order = self.order(dialect, &id, &terms, caller).await;
+        let order = self.order(dialect, None, &id, &terms, caller).await;
         let order = order.map_err(|refusal| refusal.error)?;
         Ok(respond::json(200, &drive::explain(&order)))
     }
@@ -205,13 +221,19 @@ impl Edge {
     async fn order(
         &self,
         dialect: ClientDialect,
+        address: Option<GeminiAddress>,
         id: &str,
         terms: &KeyTerms,
         mut caller: Caller,
     ) -> Result<Order, Refusal> {
-        let body = body(&self.request, BODY_BYTES_MAX)
+        let mut body = body(&self.request, BODY_BYTES_MAX)
             .await
             .map_err(Refusal::from)?;
+        let mut delivery = Delivery::default();
+        if let Some(address) = address {
+            delivery = address.delivery;
+            body = address.write_into(&body).map_err(Refusal::from)?;
+        }
         let (form, outline) = match caller.endpoint {
             Endpoint::Chat => (Form::Json, outline(dialect, &body).map_err(Refusal::from)?),
             endpoint => self.read(endpoint, &body)?,
@@ -234,6 +256,7 @@ impl Edge {
         Ok(Order {
             id: id.to_owned(),
             client: dialect,
+            delivery,
             form,
             prefix: outline.prefix.clone(),
             body,
@@ -493,7 +516,8 @@ fn no_such_path(method: &str, path: &str) -> ClientError {
         code: "not_found".to_owned(),
         message: format!(
             "no such path: {method} {path}; there are POST /v1/chat/completions, /v1/responses, /v1/messages, \
-             {}, /v1/route, GET /v1/models, /healthz, /schema/<name>.json, /admin/api/records and /admin/api/config",
+             /v1beta/models/<model>:generateContent and :streamGenerateContent, {}, /v1/route, GET /v1/models, \
+             /healthz, /schema/<name>.json, /admin/api/records and /admin/api/config",
             Endpoint::paths()
         ),
         param: None,

@@ -18,6 +18,7 @@ use web_sys::{
 use worker::Env;
 
 use super::clock::now;
+use super::google;
 use super::js::{self, Thrown};
 use crate::chat::AttemptFailure;
 use crate::exchange::{Binding, Call, CredentialPlace, Input, ProviderHead};
@@ -140,7 +141,8 @@ async fn send(
     env: &Env,
     signal: &web_sys::AbortSignal,
 ) -> Result<(ProviderHead, Body), AttemptFailure> {
-    let (url, credential) = address(call, env)?;
+    let (url, credential) = address(call, env, signal).await?;
+    // The body's type is the dialect's to say.
     let own = [("user-agent", USER_AGENT)];
     let credential = credential.iter();
     let credential = credential.map(|(name, value)| (name.as_str(), value.as_str()));
@@ -203,7 +205,7 @@ fn tapped(body: &ReadableStream) -> Body {
     }
 }
 
-async fn fetch(
+pub async fn fetch(
     url: &str,
     headers: &[(&str, &str)],
     body: &[u8],
@@ -268,7 +270,11 @@ struct Init<'a> {
 }
 
 /// The URL, and the headers that hold the secret, or were made with it, where it does not hold it.
-fn address(call: &Call, env: &Env) -> Result<(String, Vec<(String, String)>), AttemptFailure> {
+async fn address(
+    call: &Call,
+    env: &Env,
+    signal: &web_sys::AbortSignal,
+) -> Result<(String, Vec<(String, String)>), AttemptFailure> {
     let mut url = call.url.clone();
     let Some(credential) = &call.credential else {
         return Ok((url, Vec::new()));
@@ -294,6 +300,9 @@ fn address(call: &Call, env: &Env) -> Result<(String, Vec<(String, String)>), At
             let content_type = content_type.map_or("", |(_, value)| value.as_ref());
             let signed = sigv4::headers(&secret, &url, content_type, &call.body, scope, now());
             return Ok((url, signed.ok_or_else(missing)?));
+        }
+        CredentialPlace::GoogleServiceAccount => {
+            google::authorization(&credential.secret, &secret, signal).await?
         }
     };
     // A secret with a line end cannot be a header's value; the runtime's error would repeat it.

@@ -53,6 +53,8 @@ pub enum CredentialPlace {
         region: String,
         service: String,
     },
+    /// `authorization: Bearer <token>`, with a token for the service account whose key the secret is.
+    GoogleServiceAccount,
 }
 
 /// The client's request, as the target wants it.
@@ -90,6 +92,7 @@ pub(super) fn call(
             region: region.clone(),
             service: service.clone(),
         }),
+        Auth::GoogleServiceAccount { .. } => Some(CredentialPlace::GoogleServiceAccount),
     };
     Ok(Call {
         url: url(
@@ -133,6 +136,12 @@ fn url(base_url: &str, dialect: Dialect, model: &str, path: &str) -> String {
         root.replace(MODEL_PLACE, &path_segment(model))
     } else {
         root
+    };
+    // Gemini's path has a query of its own.
+    let query = if path.contains('?') {
+        query.replacen('?', "&", 1)
+    } else {
+        query
     };
     format!("{root}{path}{query}")
 }

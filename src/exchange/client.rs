@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::chat::{Answer, AttemptFailure, Collector, Event, ProviderError};
 use crate::dialects::{
-    CONTEXT_TOO_LONG, ClientDialect, ClientError, Endpoint, StreamEncoder, encode_answer,
-    encode_completion, encode_end, encode_error, encode_error_event,
+    ArrayWriter, CONTEXT_TOO_LONG, ClientDialect, ClientError, Delivery, Endpoint, StreamEncoder,
+    encode_answer, encode_completion, encode_end, encode_error, encode_error_event,
 };
 use crate::units::{Millis, UnixMillis};
 
@@ -20,6 +20,8 @@ pub(super) struct Client {
     is_streaming: bool,
     created: UnixMillis,
     sink: Sink,
+    /// What makes an array of the stream's events, for a client that wants one.
+    array: Option<Box<ArrayWriter>>,
     /// Whether the dialect's end marker has been shown.
     has_ended: bool,
     /// A comment that comes before the end marker.
@@ -46,15 +48,18 @@ impl Client {
     pub fn new(
         dialect: ClientDialect,
         endpoint: Endpoint,
+        delivery: Delivery,
         is_streaming: bool,
         created: UnixMillis,
     ) -> Self {
+        let is_array = is_streaming && delivery == Delivery::Array;
         Self {
             dialect,
             endpoint,
             is_streaming,
             created,
             sink: Sink::Undecided,
+            array: is_array.then(Box::default),
             has_ended: false,
             last_words: None,
             bytes_type: None,
@@ -73,7 +78,9 @@ impl Client {
     pub fn content_type(&self) -> Cow<'static, str> {
         match &self.bytes_type {
             Some(content_type) => content_type.clone().into(),
-            None if self.is_streaming => "text/event-stream; charset=utf-8".into(),
+            None if self.is_streaming && self.array.is_none() => {
+                "text/event-stream; charset=utf-8".into()
+            }
             None => "application/json".into(),
         }
     }
@@ -167,11 +174,23 @@ impl Client {
                 Vec::new()
             }
         };
+        let bytes = match &mut self.array {
+            Some(array) => array.push(&bytes),
+            None => bytes,
+        };
         (!bytes.is_empty()).then_some(bytes)
     }
 
     /// The end of a whole answer that came as a stream: the end marker if the provider left it out, or all of it.
     pub fn close(&mut self, is_within_an_event: bool) -> Option<Vec<u8>> {
+        let end = self.end(is_within_an_event);
+        match &mut self.array {
+            Some(array) => Some(finished(array, &end.unwrap_or_default())),
+            None => end,
+        }
+    }
+
+    fn end(&mut self, is_within_an_event: bool) -> Option<Vec<u8>> {
         match std::mem::replace(&mut self.sink, Sink::Undecided) {
             Sink::Collect(collector) => Some(self.encode(&collector.finish())),
             Sink::Undecided => None,
@@ -204,19 +223,30 @@ impl Client {
 
     /// Ends a stream that broke, so that no client can take it for whole. Where it is no stream of events nothing can be
     /// said, and nothing is given: the body must be torn.
-    pub fn break_off(&self, error: &ClientError, is_within_an_event: bool) -> Vec<u8> {
+    pub fn break_off(&mut self, error: &ClientError, is_within_an_event: bool) -> Vec<u8> {
         if let Some(content_type) = &self.bytes_type {
             let is_stream = content_type.to_ascii_lowercase().contains("event-stream");
             let event = is_stream.then(|| behind(true, encode_error_event(self.dialect, error)));
             return event.unwrap_or_default();
         }
         let is_cut = self.is_relayed() && is_within_an_event;
-        behind(is_cut, encode_error_event(self.dialect, error))
+        let event = behind(is_cut, encode_error_event(self.dialect, error));
+        match &mut self.array {
+            Some(array) => finished(array, &event),
+            None => event,
+        }
     }
 
     pub fn error(&self, error: &ClientError) -> Vec<u8> {
         encode_error(self.dialect, error)
     }
+}
+
+/// The last of an array: what these events add, and its end.
+fn finished(array: &mut ArrayWriter, events: &[u8]) -> Vec<u8> {
+    let mut out = array.push(events);
+    out.extend(array.finish());
+    out
 }
 
 /// Ends the piece of an event that the client may have, or it would swallow ours.

@@ -7,7 +7,7 @@ use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
 use crate::chat::{AttemptFailure, FinishReason, ProviderError, RequestError};
 use crate::config::{Filtered, Midstream, Target};
 use crate::decide::Exclusion;
-use crate::dialects::{ClientError, Endpoint, error_status};
+use crate::dialects::{ClientError, Delivery, Endpoint, error_status};
 use crate::health::{Health, Observation};
 use crate::journal::Ending;
 use crate::units::UnixMillis;
@@ -248,8 +248,10 @@ impl Exchange {
                 }
                 let is_sound_stream = || traits.is_streaming && health.is_sound(&key);
                 // What is passed on unread cannot be mended, held back or carried on.
+                let is_for_events = self.order.delivery == Delivery::Events;
                 let may_relay = routing.route.midstream == Midstream::Error
                     && attempt.is_native
+                    && is_for_events
                     && (endpoint.may_be_bytes() || is_sound_stream());
                 if may_relay {
                     attempt.passage = Passage::ToBeRelayed;

@@ -159,9 +159,9 @@ impl Exchange {
     /// Decides, and sends the first attempt or the reason why there is none.
     pub fn begin(order: Order, health: &mut Health, now: UnixMillis) -> (Self, Vec<Output>) {
         let plan = order.routing.plan(&order.prefix, health, now);
-        let endpoint = order.endpoint();
+        let (endpoint, delivery) = (order.endpoint(), order.delivery);
         let is_streaming = order.routing.traits.is_streaming;
-        let client = Client::new(order.client, endpoint, is_streaming, now);
+        let client = Client::new(order.client, endpoint, delivery, is_streaming, now);
         let mut exchange = Self {
             order,
             began_at: now,

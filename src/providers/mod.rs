@@ -11,6 +11,7 @@
 mod builtin;
 mod price;
 mod row;
+mod service_account;
 pub mod sigv4;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::units::Tokens;
 pub use builtin::{MODELS, PROVIDERS};
 pub use price::Price;
 pub use row::{AuthRow, ModelRow, ProviderRow};
+pub use service_account::{ServiceAccount, Unusable, token_request};
 
 /// Whose API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +92,10 @@ pub enum Auth {
         region: String,
         service: String,
     },
+    /// `authorization: Bearer <token>`, with a token that Google gives for the JSON key of a service account.
+    GoogleServiceAccount {
+        secrets: Vec<String>,
+    },
 }
 
 impl Auth {
@@ -101,7 +107,8 @@ impl Auth {
             Self::Bearer { secrets }
             | Self::Header { secrets, .. }
             | Self::Query { secrets, .. }
-            | Self::AwsSigv4 { secrets, .. } => secrets,
+            | Self::AwsSigv4 { secrets, .. }
+            | Self::GoogleServiceAccount { secrets } => secrets,
         }
     }
 }

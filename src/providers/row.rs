@@ -24,6 +24,7 @@ pub struct ProviderRow {
 pub enum AuthRow {
     Bearer(&'static str),
     Header(&'static str, &'static str),
+    GoogleServiceAccount(&'static str),
 }
 
 /// One model under one provider.

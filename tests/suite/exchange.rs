@@ -13,7 +13,7 @@ use waypost::chat::AttemptFailure;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
-use waypost::dialects::{ClientDialect, Dialect, Endpoint, Form, outline};
+use waypost::dialects::{ClientDialect, Delivery, Dialect, Endpoint, Form, outline};
 use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, ProviderHead, Routing};
 use waypost::health::{Health, Observation, View};
 use waypost::journal::{ConfigRevisions, Record};
@@ -23,6 +23,7 @@ use super::expect::{Report, folder, inputs};
 
 const PROVIDERS: &str = r#"{"providers": {
     "o": {"dialect": "openai-chat", "base_url": "https://o.example/v1", "auth": {"bearer": "O_KEY"}},
+    "g": {"dialect": "gemini", "base_url": "https://g.example/v1beta", "auth": {"google_service_account": "G_KEY"}},
     "p": {"dialect": "openai-chat", "base_url": "https://p.example/v1", "auth": {"bearer": ["P_KEY_1", "P_KEY_2"]}},
     "a": {"dialect": "anthropic", "base_url": "https://a.example/v1", "auth": {"header": {"name": "x-api-key", "secret": "A_KEY"}}},
     "b": {"dialect": "anthropic", "base_url": "https://b.example/v1", "auth": "none"}
@@ -35,6 +36,7 @@ struct Script {
     client: ClientDialect,
     endpoint: Endpoint,
     form: Form,
+    delivery: Delivery,
     route: String,
     /// The routes of the client's further names.
     fallbacks: Vec<String>,
@@ -132,6 +134,7 @@ fn run(script: &Script, cut: Option<usize>) -> Run {
         id: "wp-1".to_owned(),
         form: script.form.clone(),
         client: script.client,
+        delivery: script.delivery,
         body: script.request.clone().into_bytes(),
         prefix: outline.prefix.clone(),
         routing: routing("r", &script.route),
@@ -345,6 +348,7 @@ fn parse(text: &str, name: &str) -> Script {
         client: ClientDialect::OpenaiChat,
         endpoint: Endpoint::Chat,
         form: Form::Json,
+        delivery: Delivery::Events,
         route: String::new(),
         fallbacks: Vec::new(),
         limits: None,
@@ -371,6 +375,7 @@ fn parse(text: &str, name: &str) -> Script {
                 let content_type = format!("multipart/form-data; boundary={rest}");
                 script.form = Form::of(script.endpoint, &content_type).unwrap();
             }
+            "delivery" if rest == "array" => script.delivery = Delivery::Array,
             "route" => script.route = rest.to_owned(),
             "fallback" => script.fallbacks.push(rest.to_owned()),
             "budget" => script.is_budget_spent = rest == "spent",
@@ -382,10 +387,10 @@ fn parse(text: &str, name: &str) -> Script {
             "request" => script.request = rest.to_owned(),
             "attempts" => {
                 for (attempt, dialect) in rest.split(' ').enumerate() {
-                    let dialect = if dialect == "a" {
-                        Dialect::Anthropic
-                    } else {
-                        Dialect::OpenaiChat
+                    let dialect = match dialect {
+                        "a" => Dialect::Anthropic,
+                        "g" => Dialect::Gemini,
+                        _ => Dialect::OpenaiChat,
                     };
                     dialects.insert(attempt, dialect);
                 }
@@ -463,6 +468,13 @@ fn short_form(word: &str, rest: &str, dialect: Dialect) -> Vec<u8> {
         )
     };
     let anthropic = |name: &str, data: &str| format!("event: {name}\ndata: {data}\n\n");
+    let gemini = |text: &str, rest: &str| {
+        let end = if rest.is_empty() { "}]" } else { "}" };
+        format!(
+            "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":{text}}}],\"role\":\"model\"}},\"index\":0{rest}{end},\
+             \"modelVersion\":\"m\",\"responseId\":\"g1\"}}\r\n\r\n"
+        )
+    };
     let piece = match (word, dialect) {
         ("start", Dialect::OpenaiChat) => openai("{\"role\":\"assistant\",\"content\":\"\"}", "null"),
         ("text", Dialect::OpenaiChat) => openai(&format!("{{\"content\":{text}}}"), "null"),
@@ -494,6 +506,11 @@ fn short_form(word: &str, rest: &str, dialect: Dialect) -> Vec<u8> {
             &format!(
                 "{{\"type\":\"message_delta\",\"delta\":{{\"stop_reason\":{text}}},\"usage\":{{\"output_tokens\":2}}}}"
             ),
+        ),
+        ("text", Dialect::Gemini) => gemini(&text, ""),
+        ("finish", Dialect::Gemini) => gemini(
+            "\"\"",
+            &format!(",\"finishReason\":{text}}}],\"usageMetadata\":{{\"promptTokenCount\":9,\"candidatesTokenCount\":2"),
         ),
         ("done", Dialect::Anthropic) => anthropic("message_stop", "{\"type\":\"message_stop\"}"),
         (word, dialect) => panic!("no short form {word} for {}", dialect.name()),

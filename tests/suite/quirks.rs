@@ -36,7 +36,9 @@ fn providers_with_quirks_are_sent_what_they_take() {
                 let sent = encode_request(client, Dialect::OpenaiChat, &body, &shape).unwrap();
                 let sent = match client {
                     ClientDialect::OpenaiChat => sent.body,
-                    ClientDialect::Anthropic | ClientDialect::OpenaiResponses => pretty(&sent.body),
+                    ClientDialect::Anthropic
+                    | ClientDialect::OpenaiResponses
+                    | ClientDialect::Gemini => pretty(&sent.body),
                 };
                 let expected = format!("{variant}.{}.sent.json", client.name());
                 report.compare(&path.with_file_name(expected), &sent);
@@ -60,6 +62,10 @@ fn other_dialects_heed_no_quirk() {
         (
             ClientDialect::OpenaiResponses,
             r#"{"model":"r","max_output_tokens":9,"stream":true,"input":[{"role":"developer","content":"hi"}]}"#,
+        ),
+        (
+            ClientDialect::Gemini,
+            r#"{"model":"r","stream":true,"contents":[{"parts":[]}],"max_tokens":9,"parallel_tool_calls":true}"#,
         ),
     ];
     let add = |quirks: Quirks, (_, quirk): &(&str, Quirk)| quirks.with(*quirk);

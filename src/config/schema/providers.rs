@@ -131,6 +131,11 @@ pub static AUTH: Description = Description::new(
             "Each call is signed as AWS wants it, Signature Version 4.",
             Shape::Object(&AWS_SIGV4),
         ),
+        Field::optional(
+            "google_service_account",
+            "Vertex AI: the name of a secret that holds a service account's JSON key, or a pool of names.",
+            SECRET,
+        ),
         Field::optional("none", "Not at all; any value.", Shape::Any),
     ],
 )

@@ -1,0 +1,354 @@
+//! A whole answer, read and written, and the candidate that a stream's chunks have as well.
+//!
+//! The first candidate is the answer. An image in it has no word of its own elsewhere: it is told as markdown with a data
+//! URL, as other gateways tell it, so that a caller of another API sees it. Code that ran at Google, and what came of it,
+//! is ignored: only a client of this dialect can ask for it, and it gets the provider's bytes.
+//!
+//! Calls may come without ids. Others demand them, and one that no other call of the conversation has: so it is made of
+//! the answer's own id and the call's place.
+
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::super::fault;
+use super::super::read::{self, Json, Raw};
+use super::usage::{WireUsage, read_usage};
+use super::wire::loose;
+use crate::chat::{Answer, AttemptFailure, FinishReason, ProviderError, ToolCall, Usage};
+
+/// How much of an answer's id is in its calls' ids. OpenAI takes back ids of at most 64 characters.
+const ID_CHARS_MAX: usize = 40;
+
+/// An answer, or a chunk of a streamed one.
+pub(super) struct ReadChunk<'a> {
+    candidates: Option<Raw<'a>>,
+    usage: Option<Raw<'a>>,
+    feedback: Option<Raw<'a>>,
+    error: Option<Raw<'a>>,
+    pub model: String,
+    pub id: String,
+}
+
+/// A piece of what a candidate says.
+pub(super) enum Said {
+    Text(String),
+    Thought(String),
+    Call(ToolCall),
+}
+
+/// What a chunk, or a whole answer, says.
+pub(super) struct Spoken {
+    pub said: Vec<Said>,
+    /// Absent while more is to come.
+    pub finish: Option<FinishReason>,
+}
+
+impl<'a> ReadChunk<'a> {
+    pub fn read(raw: Raw<'a>) -> Self {
+        let names = [
+            "candidates",
+            "usageMetadata",
+            "promptFeedback",
+            "error",
+            "modelVersion",
+            "responseId",
+        ];
+        let [candidates, usage, feedback, error, model, id] = loose(Some(raw), names);
+        Self {
+            candidates,
+            usage,
+            feedback,
+            error,
+            model: text(model).unwrap_or_default(),
+            id: text(id).unwrap_or_default(),
+        }
+    }
+
+    pub fn usage(&self) -> Option<Usage> {
+        read_usage(self.usage)
+    }
+
+    /// Takes what is said; `calls` is how many calls there were before.
+    pub fn speak(&self, calls: usize) -> Result<Spoken, (AttemptFailure, ProviderError)> {
+        if let Some(error) = self.error
+            && fault::is_error(error)
+        {
+            return Err(fault::inside(error));
+        }
+        let mut first = None;
+        each(self.candidates, &mut |raw| {
+            let names = ["content", "finishReason", "index"];
+            let [content, reason, index] = loose(Some(raw), names);
+            if index.is_none_or(|index| index.get() == "0") {
+                first.get_or_insert((content, reason));
+            }
+        });
+        let (content, reason) = first.unwrap_or_default();
+        let mut finish = match text(reason) {
+            Some(reason) => finish(&reason)?,
+            None => None,
+        };
+        let [block_reason] = loose(self.feedback, ["blockReason"]);
+        if block_reason.is_some() {
+            finish.get_or_insert(FinishReason::ContentFilter);
+        }
+        let mut said = Vec::new();
+        let mut count = calls;
+        let [parts] = loose(content, ["parts"]);
+        each(parts, &mut |raw| {
+            let piece = self.piece(raw, count);
+            count += usize::from(matches!(piece, Some(Said::Call(_))));
+            said.extend(piece);
+        });
+        if finish == Some(FinishReason::Stop) && count > 0 {
+            finish = Some(FinishReason::ToolCalls);
+        }
+        Ok(Spoken { said, finish })
+    }
+
+    fn piece(&self, raw: Raw, place: usize) -> Option<Said> {
+        let names = ["text", "thought", "functionCall", "inlineData"];
+        let [words, thought, call, blob] = loose(Some(raw), names);
+        if let Some(call) = call {
+            return Some(Said::Call(self.call(call, place)));
+        }
+        if blob.is_some() {
+            let [mime_type, data] = loose(blob, ["mimeType", "data"]).map(text);
+            return Some(Said::Text(format!(
+                "![](data:{};base64,{})",
+                mime_type?, data?
+            )));
+        }
+        let words = text(words).filter(|words| !words.is_empty())?;
+        Some(if thought.is_some_and(|thought| thought.get() == "true") {
+            Said::Thought(words)
+        } else {
+            Said::Text(words)
+        })
+    }
+
+    fn call(&self, raw: Raw, place: usize) -> ToolCall {
+        let [id, name, args] = loose(Some(raw), ["id", "name", "args"]);
+        let name = text(name).unwrap_or_default();
+        let arguments = args.map_or("{}", |args| args.get()).to_owned();
+        let given = text(id).filter(|id| !id.is_empty());
+        let id = given.unwrap_or_else(|| {
+            let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            let answer = self.id.chars().filter(is_plain).take(ID_CHARS_MAX);
+            let answer: String = answer.collect();
+            if answer.is_empty() {
+                let hash = xxh3_64(format!("{name}{arguments}").as_bytes());
+                format!("call_{hash:016x}_{place}")
+            } else {
+                format!("call_{answer}_{place}")
+            }
+        });
+        ToolCall {
+            id,
+            name,
+            arguments,
+        }
+    }
+}
+
+/// Calls `visit` with each element. What is no array has none.
+fn each<'a>(raw: Option<Raw<'a>>, visit: &mut dyn FnMut(Raw<'a>)) {
+    if let Some(raw) = raw {
+        let _ = read::each(raw, format_args!(""), &mut |_, raw| {
+            visit(raw);
+            Ok(())
+        });
+    }
+}
+
+fn text(raw: Option<Raw>) -> Option<String> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+/// Why an answer ended; `None` where it says that it did not. One that broke is a failure: half an answer, or none, that
+/// is called finished would be taken for a whole one. A reason that we do not know may be a good one.
+fn finish(reason: &str) -> Result<Option<FinishReason>, (AttemptFailure, ProviderError)> {
+    Ok(Some(match reason {
+        "" | "FINISH_REASON_UNSPECIFIED" => return Ok(None),
+        "MAX_TOKENS" | "CONTINUATION" => FinishReason::Length,
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
+        | "MODEL_ARMOR"
+        | "ESCALATION" => FinishReason::ContentFilter,
+        "MALFORMED_FUNCTION_CALL"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS"
+        | "MISSING_THOUGHT_SIGNATURE"
+        | "MALFORMED_RESPONSE"
+        | "PUP_LIMITED_DISABLED"
+        | "IMAGE_OTHER"
+        | "NO_IMAGE"
+        | "OTHER" => {
+            let kind = reason.to_owned();
+            let failure = AttemptFailure::ErrorEvent { kind };
+            return Err((failure, ProviderError::default()));
+        }
+        _ => FinishReason::Stop,
+    }))
+}
+
+const EXPECTED: AttemptFailure = AttemptFailure::Malformed {
+    expected: "candidates of an answer",
+};
+
+pub(in super::super) fn parse_answer(
+    body: &[u8],
+) -> Result<Answer, (AttemptFailure, ProviderError)> {
+    let raw: Raw =
+        serde_json::from_slice(body).map_err(|error| fault::of_json(&error, body, EXPECTED))?;
+    let chunk = ReadChunk::read(raw);
+    let spoken = chunk.speak(0)?;
+    if chunk.candidates.is_none() && chunk.feedback.is_none() {
+        return Err((EXPECTED, ProviderError::default()));
+    }
+    let mut answer = Answer {
+        // An answer that came whole has ended, whether it says so or not.
+        finish: Some(spoken.finish.unwrap_or(FinishReason::Stop)),
+        usage: chunk.usage(),
+        id: chunk.id,
+        model: chunk.model,
+        ..Answer::default()
+    };
+    for said in spoken.said {
+        match said {
+            Said::Text(text) => answer.text.push_str(&text),
+            Said::Thought(text) => answer.reasoning.push_str(&text),
+            Said::Call(call) => answer.calls.push(call),
+        }
+    }
+    Ok(answer)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireChunk<'a> {
+    pub candidates: [WireCandidate<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_metadata: Option<WireUsage>,
+    pub model_version: &'a str,
+    pub response_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireCandidate<'a> {
+    pub content: WireContent<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<&'static str>,
+    pub index: u32,
+}
+
+#[derive(Serialize)]
+pub(super) struct WireContent<'a> {
+    pub parts: Vec<WirePart<'a>>,
+    pub role: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum WirePart<'a> {
+    Text {
+        text: &'a str,
+    },
+    Thought {
+        text: &'a str,
+        thought: bool,
+    },
+    #[serde(rename_all = "camelCase")]
+    Call {
+        function_call: WireCall<'a>,
+    },
+}
+
+#[derive(Serialize)]
+pub(super) struct WireCall<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    id: &'a str,
+    name: &'a str,
+    args: Args<'a>,
+}
+
+/// What a model wrote wrongly is wrapped: dropping it would run a function without its arguments.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Args<'a> {
+    Object(Json<'a>),
+    Invalid {
+        #[serde(rename = "INVALID_JSON")]
+        invalid_json: &'a str,
+    },
+}
+
+impl<'a> WirePart<'a> {
+    pub fn thought(text: &'a str) -> Self {
+        Self::Thought {
+            text,
+            thought: true,
+        }
+    }
+
+    pub fn call(call: &'a ToolCall) -> Self {
+        let arguments = call.arguments.as_str();
+        Self::Call {
+            function_call: WireCall {
+                id: &call.id,
+                name: &call.name,
+                args: if arguments.trim().is_empty() {
+                    Args::Object(Json("{}"))
+                } else if read::is_object(arguments) {
+                    Args::Object(Json(arguments))
+                } else {
+                    Args::Invalid {
+                        invalid_json: arguments,
+                    }
+                },
+            },
+        }
+    }
+}
+
+pub(super) fn finish_reason(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop | FinishReason::ToolCalls => "STOP",
+        FinishReason::Length => "MAX_TOKENS",
+        FinishReason::ContentFilter => "SAFETY",
+    }
+}
+
+pub(in super::super) fn encode_answer(answer: &Answer) -> Vec<u8> {
+    let mut parts = Vec::new();
+    if !answer.reasoning.is_empty() {
+        parts.push(WirePart::thought(&answer.reasoning));
+    }
+    if !answer.text.is_empty() {
+        parts.push(WirePart::Text { text: &answer.text });
+    }
+    parts.extend(answer.calls.iter().map(WirePart::call));
+    let finish = answer.finish.unwrap_or(FinishReason::Stop);
+    let chunk = WireChunk {
+        candidates: [WireCandidate {
+            content: WireContent {
+                parts,
+                role: "model",
+            },
+            finish_reason: Some(finish_reason(finish)),
+            index: 0,
+        }],
+        usage_metadata: answer.usage.map(WireUsage::from),
+        model_version: &answer.model,
+        response_id: &answer.id,
+    };
+    serde_json::to_vec(&chunk).unwrap_or_default()
+}

@@ -1,0 +1,390 @@
+//! The parts of a request as they are read, by the outline and by the whole reader: every field that either knows, in both
+//! spellings, and none of its contents. Beside them the way in which an answer's objects are read.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::super::read::{self, Kind, Raw};
+use crate::chat::RequestError;
+
+/// The fields of an object that are called so, in either spelling. One that is null is absent.
+///
+/// Not a derived `Deserialize` for each object: they are many, and each would be some kilobytes of wasm.
+pub(super) fn object<'a, const N: usize>(
+    raw: Raw<'a>,
+    at: fmt::Arguments,
+    expected: &str,
+    names: [&str; N],
+) -> Result<[Option<Raw<'a>>; N], RequestError> {
+    let mut found = [None; N];
+    if !pick(raw, &names, &mut found) {
+        return Err(read::invalid(at, expected));
+    }
+    Ok(found)
+}
+
+/// The same of what a provider says: whatever does not fit is absent.
+pub(super) fn loose<'a, const N: usize>(
+    raw: Option<Raw<'a>>,
+    names: [&str; N],
+) -> [Option<Raw<'a>>; N] {
+    let mut found = [None; N];
+    if let Some(raw) = raw {
+        pick(raw, &names, &mut found);
+    }
+    found
+}
+
+/// Whether it is an object in which none of them comes twice.
+fn pick<'a>(raw: Raw<'a>, names: &[&str], found: &mut [Option<Raw<'a>>]) -> bool {
+    let mut is_once = true;
+    let read = read::each_field(raw, &mut |key, value| {
+        let mut places = names.iter().zip(&mut *found);
+        if let Some((_, place)) = places.find(|(name, _)| is_spelling(key, name)) {
+            is_once &= place.is_none();
+            *place = Some(value);
+        }
+    });
+    for place in found {
+        *place = place.filter(|value| read::kind(value) != Kind::Null);
+    }
+    read.is_ok() && is_once
+}
+
+/// Whether `key` is `camel`, or that in snake case.
+pub(super) fn is_spelling(key: &str, camel: &str) -> bool {
+    let mut is_after_line = false;
+    let spelt = key.chars().filter_map(|c| {
+        let c = if std::mem::replace(&mut is_after_line, c == '_') {
+            c.to_ascii_uppercase()
+        } else {
+            c
+        };
+        (c != '_').then_some(c)
+    });
+    key == camel || (key.contains('_') && spelt.eq(camel.chars()))
+}
+
+/// One turn, or the instructions.
+pub(super) struct Content<'a> {
+    role: Option<Raw<'a>>,
+    pub parts: Option<Raw<'a>>,
+}
+
+/// A piece of a turn. One of these says what it is; the rest belongs to it.
+pub(super) struct Part<'a> {
+    pub text: Option<Raw<'a>>,
+    /// The text is what the model thought.
+    thought: Option<Raw<'a>>,
+    pub inline_data: Option<Raw<'a>>,
+    pub file_data: Option<Raw<'a>>,
+    pub function_call: Option<Raw<'a>>,
+    pub function_response: Option<Raw<'a>>,
+}
+
+/// `inlineData` and `fileData`.
+pub(super) struct Media<'a> {
+    mime_type: Option<Raw<'a>>,
+    pub data: Option<Raw<'a>>,
+    pub file_uri: Option<Raw<'a>>,
+}
+
+/// `functionCall` and `functionResponse`.
+pub(super) struct Function<'a> {
+    pub id: Option<Raw<'a>>,
+    pub name: Option<Raw<'a>>,
+    pub args: Option<Raw<'a>>,
+    pub response: Option<Raw<'a>>,
+    /// Images and the like that a function returned.
+    pub parts: Option<Raw<'a>>,
+}
+
+pub(super) struct Declaration<'a> {
+    pub name: Option<Raw<'a>>,
+    pub description: Option<Raw<'a>>,
+    /// In a subset of `OpenAPI`'s schemas.
+    pub parameters: Option<Raw<'a>>,
+    /// In JSON Schema.
+    pub parameters_json_schema: Option<Raw<'a>>,
+}
+
+/// `toolConfig`.
+pub(super) struct ToolConfig<'a> {
+    pub mode: Option<Raw<'a>>,
+    pub allowed: Option<Raw<'a>>,
+    /// Of tools that run at Google.
+    pub retrieval: Option<Raw<'a>>,
+}
+
+/// `generationConfig`. What is not here is dropped for a target of another dialect.
+pub(super) struct Generation<'a> {
+    pub max_output_tokens: Option<Raw<'a>>,
+    pub temperature: Option<Raw<'a>>,
+    pub top_p: Option<Raw<'a>>,
+    pub stop_sequences: Option<Raw<'a>>,
+    response_mime_type: Option<Raw<'a>>,
+    pub response_schema: Option<Raw<'a>>,
+    response_json_schema: Option<Raw<'a>>,
+    pub candidate_count: Option<Raw<'a>>,
+    pub response_modalities: Option<Raw<'a>>,
+    /// Those of [`UNSPOKEN`].
+    unspoken: [Option<Raw<'a>>; UNSPOKEN.len()],
+}
+
+/// What of `generationConfig` no other dialect has words for.
+const UNSPOKEN: [&str; 9] = [
+    "responseLogprobs",
+    "logprobs",
+    "responseFormat",
+    "speechConfig",
+    "imageConfig",
+    "routingConfig",
+    "modelSelectionConfig",
+    "translationConfig",
+    "audioTranscriptionConfig",
+];
+
+/// The form that the answer's text must have.
+pub(super) enum Form<'a> {
+    Any,
+    /// JSON of no schema.
+    Json,
+    Schema(Raw<'a>),
+    /// One word of a list, YAML and other forms that have no name elsewhere.
+    Other,
+}
+
+/// Who speaks in a turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Also functions, which old clients give a role of their own.
+    User,
+    Model,
+}
+
+impl<'a> Content<'a> {
+    pub fn read(raw: Raw<'a>, at: fmt::Arguments) -> Result<Self, RequestError> {
+        let expected = "an object with `role` and `parts`, no key twice";
+        let [role, parts] = object(raw, at, expected, ["role", "parts"])?;
+        Ok(Self { role, parts })
+    }
+
+    pub fn role(&self, at: fmt::Arguments) -> Result<Role, RequestError> {
+        let at = format_args!("{at}.role");
+        let role = read::optional(self.role, at, read::text)?;
+        match role.as_deref() {
+            None | Some("" | "user" | "function") => Ok(Role::User),
+            Some("model") => Ok(Role::Model),
+            Some(_) => Err(read::invalid(
+                at,
+                "user or model; instructions go into `systemInstruction`",
+            )),
+        }
+    }
+}
+
+impl<'a> Part<'a> {
+    pub fn read(raw: Raw<'a>, at: fmt::Arguments) -> Result<Self, RequestError> {
+        let expected =
+            "an object with `text`, `inlineData`, `functionCall` or the like; no key twice";
+        let names = [
+            "text",
+            "thought",
+            "inlineData",
+            "fileData",
+            "functionCall",
+            "functionResponse",
+        ];
+        let [
+            text,
+            thought,
+            inline_data,
+            file_data,
+            function_call,
+            function_response,
+        ] = object(raw, at, expected, names)?;
+        Ok(Self {
+            text,
+            thought,
+            inline_data,
+            file_data,
+            function_call,
+            function_response,
+        })
+    }
+
+    pub fn is_thought(&self) -> bool {
+        self.thought.is_some_and(|thought| thought.get() == "true")
+    }
+}
+
+impl<'a> Media<'a> {
+    pub fn read(raw: Raw<'a>, at: fmt::Arguments) -> Result<Self, RequestError> {
+        let expected = "an object with `mimeType`, and `data` or `fileUri`; no key twice";
+        let [mime_type, data, file_uri] =
+            object(raw, at, expected, ["mimeType", "data", "fileUri"])?;
+        Ok(Self {
+            mime_type,
+            data,
+            file_uri,
+        })
+    }
+
+    /// Empty where there is none.
+    pub fn mime_type(&self, at: fmt::Arguments) -> Result<Cow<'a, str>, RequestError> {
+        let at = format_args!("{at}.mimeType");
+        Ok(read::optional(self.mime_type, at, read::text)?.unwrap_or_default())
+    }
+}
+
+impl<'a> Function<'a> {
+    pub fn read(raw: Raw<'a>, at: fmt::Arguments) -> Result<Self, RequestError> {
+        let expected = "an object with `name`, no key twice";
+        let names = ["id", "name", "args", "response", "parts"];
+        let [id, name, args, response, parts] = object(raw, at, expected, names)?;
+        for (raw, name) in [(args, "args"), (response, "response")] {
+            if raw.is_some_and(|raw| read::kind(raw) != Kind::Object) {
+                return Err(read::invalid(format_args!("{at}.{name}"), "an object"));
+            }
+        }
+        Ok(Self {
+            id,
+            name,
+            args,
+            response,
+            parts,
+        })
+    }
+
+    pub fn name(&self, at: fmt::Arguments) -> Result<Cow<'a, str>, RequestError> {
+        let at = format_args!("{at}.name");
+        match self.name {
+            Some(name) => read::text(name, at),
+            None => Err(read::missing(at, "it names the function")),
+        }
+    }
+}
+
+impl<'a> Declaration<'a> {
+    pub fn read(raw: Raw<'a>, at: fmt::Arguments) -> Result<Self, RequestError> {
+        let expected = "an object with `name`, no key twice";
+        let names = ["name", "description", "parameters", "parametersJsonSchema"];
+        let [name, description, parameters, parameters_json_schema] =
+            object(raw, at, expected, names)?;
+        Ok(Self {
+            name,
+            description,
+            parameters,
+            parameters_json_schema,
+        })
+    }
+}
+
+impl<'a> ToolConfig<'a> {
+    pub fn read(raw: Raw<'a>) -> Result<Self, RequestError> {
+        let expected = "an object, no key twice";
+        let at = format_args!("toolConfig");
+        let names = ["functionCallingConfig", "retrievalConfig"];
+        let [calling, retrieval] = object(raw, at, expected, names)?;
+        let at = format_args!("toolConfig.functionCallingConfig");
+        let names = ["mode", "allowedFunctionNames"];
+        let [mode, allowed] = match calling {
+            Some(calling) => object(calling, at, expected, names)?,
+            None => [None; 2],
+        };
+        Ok(Self {
+            mode,
+            allowed,
+            retrieval,
+        })
+    }
+}
+
+impl<'a> Generation<'a> {
+    pub fn read(raw: Raw<'a>) -> Result<Self, RequestError> {
+        let at = format_args!("generationConfig");
+        let expected = "an object, no key twice and in one spelling";
+        let names = [
+            "maxOutputTokens",
+            "temperature",
+            "topP",
+            "stopSequences",
+            "responseMimeType",
+            "responseSchema",
+            "responseJsonSchema",
+            "candidateCount",
+            "responseModalities",
+        ];
+        let [
+            max_output_tokens,
+            temperature,
+            top_p,
+            stop_sequences,
+            response_mime_type,
+            response_schema,
+            response_json_schema,
+            candidate_count,
+            response_modalities,
+        ] = object(raw, at, expected, names)?;
+        Ok(Self {
+            max_output_tokens,
+            temperature,
+            top_p,
+            stop_sequences,
+            response_mime_type,
+            response_schema,
+            response_json_schema,
+            candidate_count,
+            response_modalities,
+            unspoken: object(raw, at, expected, UNSPOKEN)?,
+        })
+    }
+
+    pub fn form(&self) -> Result<Form<'a>, RequestError> {
+        let at = format_args!("generationConfig.responseMimeType");
+        let media_type = read::optional(self.response_mime_type, at, read::text)?;
+        let schema = self.response_json_schema.or(self.response_schema);
+        Ok(match (media_type.as_deref(), schema) {
+            (None | Some("application/json"), Some(schema)) => Form::Schema(schema),
+            (Some("application/json"), None) => Form::Json,
+            (None | Some("" | "text/plain"), None) => Form::Any,
+            _ => Form::Other,
+        })
+    }
+
+    /// What no other dialect has words for, by name.
+    pub fn unportable(&self) -> impl Iterator<Item = &'static str> {
+        let is_set = |raw: Option<Raw>| raw.is_some_and(|raw| !matches!(raw.get(), "false" | "0"));
+        let named = UNSPOKEN.iter().zip(self.unspoken);
+        named.filter_map(move |(name, raw)| is_set(raw).then_some(*name))
+    }
+}
+
+/// Calls `visit` with each declaration of a function, and says whether the tool is anything else beside.
+pub(super) fn each_declaration<'a>(
+    tool: Raw<'a>,
+    at: fmt::Arguments,
+    visit: &mut dyn FnMut(Raw<'a>, fmt::Arguments) -> Result<(), RequestError>,
+) -> Result<bool, RequestError> {
+    let expected = "an object with `functionDeclarations`";
+    let mut declarations = Vec::new();
+    let mut has_others = false;
+    read::each_field(tool, &mut |name, value| {
+        if is_spelling(name, "functionDeclarations") {
+            declarations.push(value);
+        } else {
+            has_others |= read::kind(value) != Kind::Null;
+        }
+    })
+    .map_err(|_| read::invalid(at, expected))?;
+    let at = format_args!("{at}.functionDeclarations");
+    match declarations.as_slice() {
+        [] => {}
+        [one] if read::kind(one) == Kind::Null => {}
+        [one] => read::each(one, at, &mut |index, raw| {
+            visit(raw, format_args!("{at}[{index}]"))
+        })?,
+        _ => return Err(read::invalid(at, "one value, not two")),
+    }
+    Ok(has_others)
+}
