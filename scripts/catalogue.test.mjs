@@ -45,7 +45,7 @@ test('what is committed is what the rows make', () => {
 });
 
 test('the names that rows may use are those of the code', () => {
-  assert.deepEqual([...NAMES.dialect.keys()].sort(), ['anthropic', 'bedrock', 'cohere', 'openai-chat', 'openai-responses']);
+  assert.deepEqual([...NAMES.dialect.keys()].sort(), ['anthropic', 'bedrock', 'cohere', 'gemini', 'openai-chat', 'openai-responses']);
   assert.equal(NAMES.quirk.get('max_tokens_only'), 'MaxTokensOnly');
   assert.deepEqual([...NAMES.policy.keys()], ['zero_retention', 'retained', 'trains']);
   assert.deepEqual([...NAMES.ability.keys()], ['tools', 'json_schema', 'images', 'prefill']);
@@ -65,14 +65,16 @@ test('a row becomes a constant with what the Worker needs of it', () => {
     data_policy_read: '2026-11-20',
     quirks: { no_stream_usage: 'https://odd.example/quirk' },
   };
+  const account = { ...PROVIDER, name: 'sky', dialect: 'gemini', auth: { google_service_account: 'SKY_ACCOUNT' } };
   const heard = { ...MODEL, name: 'acme/ears', context_tokens: 1048576, usd_per_mtok: { in: 0.0035, in_audio: 7, out: 1 } };
-  const lines = rust({ providers: [PROVIDER, odd], models: [heard, MODEL] })
+  const lines = rust({ providers: [PROVIDER, odd, account], models: [heard, MODEL] })
     .split('\n')
     .filter((line) => line.startsWith('    '))
     .map((line) => line.trim());
   assert.deepEqual(lines, [
     'compatible("acme", "https://api.acme.example/v1", "ACME_API_KEY"),',
     'ProviderRow::new("odd", Dialect::Anthropic, "", AuthRow::Header("x-api-key", "ODD_KEY")).region("eu").keeps(Trains).with(NoStreamUsage),',
+    'ProviderRow::new("sky", Dialect::Gemini, "https://api.acme.example/v1", AuthRow::GoogleServiceAccount("SKY_ACCOUNT")),',
     'ModelRow::new("acme/ears", 1_048_576, Price { input_audio: 7.0, ..price(0.003_5, 0.003_5, 0.003_5, 1.0) }, &[Tools], "2026-11-21"),',
     'ModelRow::new("acme/large", 128_000, price(1.0, 1.0, 1.0, 2.5), &[Tools], "2026-11-21"),',
   ]);
@@ -124,7 +126,7 @@ test('a bad row is refused with its path, what was expected and what came', () =
     [row({ base_url: 'http://api.acme.example' }), /base_url: expected an https URL/],
     [row({ base_url: 'https://api.acme.example/' }), /base_url: expected an https URL without a slash at its end/],
     [row({ auth: { bearer: 'sk-123' } }), /auth\.bearer: expected the name of a secret in capitals/],
-    [row({ auth: { bearer: 'A', header: {} } }), /auth: expected exactly one of bearer, header, got "bearer, header"/],
+    [row({ auth: { bearer: 'A', header: {} } }), /auth: expected exactly one of bearer, header, google_service_account, got "bearer, header"/],
     [row({ quirks: ['max_tokens_only'] }), /quirks: expected quirks, each with the page/],
     [
       row({ quirks: { no_stream_usages: 'https://x.example' } }),

@@ -219,10 +219,10 @@ function secret(value, path, note) {
 
 function auth(value, path, note) {
   const [kind, ...others] = isObject(value) ? Object.keys(value) : [];
-  if (others.length > 0 || !['bearer', 'header'].includes(kind)) {
-    note(path, 'exactly one of bearer, header', isObject(value) ? Object.keys(value).join(', ') : value);
-  } else if (kind === 'bearer') {
-    secret(value.bearer, `${path}.bearer`, note);
+  if (others.length > 0 || !['bearer', 'header', 'google_service_account'].includes(kind)) {
+    note(path, 'exactly one of bearer, header, google_service_account', isObject(value) ? Object.keys(value).join(', ') : value);
+  } else if (kind !== 'header') {
+    secret(value[kind], `${path}.${kind}`, note);
   } else {
     matching(/^[a-z][a-z0-9-]*$/, 'the name of a header')(value.header?.name, `${path}.header.name`, note);
     secret(value.header?.secret, `${path}.header.secret`, note);

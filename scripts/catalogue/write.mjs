@@ -67,12 +67,11 @@ export function page(text, catalogue) {
 
 function providerRow(row) {
   const url = isTemplate(row.base_url) ? '' : row.base_url;
-  const { bearer, header } = row.auth;
+  const { bearer } = row.auth;
   const isPlain = row.dialect === 'openai-chat' && bearer !== undefined;
-  const auth = bearer ? `AuthRow::Bearer(${text(bearer)})` : `AuthRow::Header(${text(header.name)}, ${text(header.secret)})`;
   const begin = isPlain
     ? `compatible(${text(row.name)}, ${text(url)}, ${text(bearer)})`
-    : `ProviderRow::new(${text(row.name)}, Dialect::${NAMES.dialect.get(row.dialect)}, ${text(url)}, ${auth})`;
+    : `ProviderRow::new(${text(row.name)}, Dialect::${NAMES.dialect.get(row.dialect)}, ${text(url)}, ${auth(row.auth)})`;
   const quirks = Object.keys(row.quirks ?? {}).map((name) => `.with(${NAMES.quirk.get(name)})`);
   return [
     begin,
@@ -80,6 +79,18 @@ function providerRow(row) {
     row.data_policy === undefined ? '' : `.keeps(${NAMES.policy.get(row.data_policy)})`,
     ...quirks,
   ].join('');
+}
+
+function auth({ bearer, header, google_service_account }) {
+  if (bearer !== undefined) return `AuthRow::Bearer(${text(bearer)})`;
+  if (header !== undefined) return `AuthRow::Header(${text(header.name)}, ${text(header.secret)})`;
+  return `AuthRow::GoogleServiceAccount(${text(google_service_account)})`;
+}
+
+/** The secret, and how it is sent where it is no bearer token. */
+function secretOf({ bearer, header, google_service_account }) {
+  if (header !== undefined) return `\`${header.secret}\` in \`${header.name}\``;
+  return bearer === undefined ? `\`${google_service_account}\`, a service account's key` : `\`${bearer}\``;
 }
 
 function modelRow(row) {
@@ -119,7 +130,7 @@ function tables({ providers, models }) {
       `[${row.name}](${row.source})`,
       row.dialect,
       `\`${row.base_url}\``,
-      `\`${row.auth.bearer ?? row.auth.header.secret}\`${row.auth.header ? ` in \`${row.auth.header.name}\`` : ''}`,
+      secretOf(row.auth),
       row.region === undefined ? '' : `[${row.region}](${row.region_source})`,
       row.data_policy === undefined ? '' : `[${row.data_policy}](${row.data_policy_source}), ${row.data_policy_read}`,
       Object.entries(row.quirks ?? {})
