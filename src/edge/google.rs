@@ -1,6 +1,6 @@
 //! Tokens for Google Cloud, which a service account gets for a signature with its key.
 //!
-//! The signature is WebCrypto's, so that no RSA is in our wasm. An isolate keeps a token until shortly before it ends.
+//! The signature is the runtime's, so that no RSA is in our wasm. An isolate keeps a token until shortly before it ends.
 //! Requests that come meanwhile each ask for one of their own: to await another request's would end with that request.
 //!
 //! A failure says which secret is at fault and never what is in it. Google's own words about a refused key are not kept,
@@ -55,18 +55,17 @@ pub async fn authorization(
 ) -> Result<(String, String), AttemptFailure> {
     let known = TOKENS.with_borrow(|tokens| tokens.get(name).cloned());
     let known = known.filter(|token| now() + LEFT_MIN < token.ends_at);
-    let token = match known {
-        Some(token) => token,
-        None => {
-            let token = granted(name, secret, signal).await?;
-            TOKENS.with_borrow_mut(|tokens| {
-                if tokens.len() >= TOKENS_MAX {
-                    tokens.clear();
-                }
-                tokens.insert(name.to_owned(), token.clone());
-            });
-            token
-        }
+    let token = if let Some(token) = known {
+        token
+    } else {
+        let token = granted(name, secret, signal).await?;
+        TOKENS.with_borrow_mut(|tokens| {
+            if tokens.len() >= TOKENS_MAX {
+                tokens.clear();
+            }
+            tokens.insert(name.to_owned(), token.clone());
+        });
+        token
     };
     let value = format!("Bearer {}", token.value);
     Ok(("authorization".to_owned(), value))

@@ -14,6 +14,7 @@ fn base(client: ClientDialect) -> &'static str {
     match client.into() {
         Dialect::OpenaiChat => r#"{"model":"r","messages":[{"role":"user","content":"hi"}]"#,
         Dialect::OpenaiResponses => r#"{"model":"r","input":"hi""#,
+        Dialect::Gemini => r#"{"model":"r","contents":[{"parts":[{"text":"hi"}]}]"#,
         _ => r#"{"model":"r","max_tokens":9,"messages":[{"role":"user","content":"hi"}]"#,
     }
 }
@@ -65,10 +66,13 @@ fn what_is_json_reaches_the_provider_as_it_is() {
             let body = as_value(client, &case);
             let sent_on = sent(client, client.into(), &body)
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
-            let model = String::from_utf8(body)
-                .unwrap()
-                .replacen(r#""r""#, r#""m""#, 1);
-            assert_eq!(String::from_utf8(sent_on).unwrap(), model, "{name}");
+            // Gemini's model goes into the URL.
+            let (asked, named) = match client {
+                ClientDialect::Gemini => (r#""model":"r","#, ""),
+                _ => (r#""r""#, r#""m""#),
+            };
+            let expected = String::from_utf8(body).unwrap().replacen(asked, named, 1);
+            assert_eq!(String::from_utf8(sent_on).unwrap(), expected, "{name}");
             for provider in Dialect::ALL {
                 let _ = sent(client, provider, &as_value(client, &case));
             }
