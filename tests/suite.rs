@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod suite {
+    mod carried;
     mod cases;
     mod check;
     mod config;

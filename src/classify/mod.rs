@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Constraints, Fact, Subject};
-use crate::dialects::{ClientDialect, Endpoint, Outline};
+use crate::dialects::{Asks, ClientDialect, Endpoint, Features, Outline};
 use crate::units::{Tokens, UnixMillis};
 
 pub use asked::{LIMITS_HEADER, shortened};
@@ -111,10 +111,13 @@ pub struct Traits {
     /// Whether the last message is the beginning of the answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub has_prefill: bool,
-    /// The first field that only a target of the client's own dialect can carry.
+    /// What it asks for that not every dialect can carry.
+    #[serde(skip_serializing_if = "Asks::is_empty")]
+    pub asks: Asks,
+    /// In records of before `asks`: the first field that only a target of the client's own dialect could carry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unportable: Option<String>,
-    /// The first field that a target of another dialect would not get.
+    /// In records of before `asks`: the first field that a target of another dialect would not get.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped: Option<String>,
     /// What the caller demands or wishes of the targets; absent where it said nothing.
@@ -174,14 +177,38 @@ impl Traits {
             has_images: outline.image_count > 0,
             has_json_schema: outline.wants_json_schema,
             has_prefill: outline.last_role_is_assistant,
-            unportable: outline.has_unportable.clone(),
-            dropped: outline.dropped.clone(),
+            asks: outline.asks.clone(),
+            unportable: None,
+            dropped: None,
             constraints: (!caller.constraints.is_empty()).then(|| Box::new(caller.constraints)),
             topic: stated("topic"),
             difficulty,
             is_sensitive: is_sensitive.then_some(true),
             tags,
         }
+    }
+
+    /// The field that a target which is given `carried` cannot be given, and without which the answer would mean
+    /// something else.
+    #[must_use]
+    pub fn beyond(&self, carried: Features) -> Option<&str> {
+        let old = self.unportable.as_deref();
+        let old = old.filter(|_| carried != Features::ALL);
+        old.or_else(|| Some(self.asks.beyond(carried)?.field.as_str()))
+    }
+
+    /// The fields that such a target is not given, though it is asked.
+    pub fn dropped_by(&self, carried: Features) -> impl Iterator<Item = &str> {
+        let old = self.dropped.as_deref();
+        let old = old.filter(|_| carried != Features::ALL);
+        let asked = self.asks.dropped(carried);
+        old.into_iter().chain(asked.map(|ask| ask.field.as_str()))
+    }
+
+    /// Whether the answer can be told in the words of `chat`.
+    #[must_use]
+    pub fn is_portable(&self) -> bool {
+        self.unportable.is_none() && self.asks.are_portable()
     }
 
     /// Those of `prompt_tokens` that stand for text.

@@ -15,7 +15,7 @@ use super::schema::route::{
 };
 use super::strategy::Strategy;
 use super::{Checked, Problem, Revision, parse_tree};
-use crate::dialects::{ClientDialect, Dialect, Endpoint, Quirks};
+use crate::dialects::{ClientDialect, Dialect, Endpoint, Features, Quirks};
 use crate::providers::{Ability, Provider, Terms};
 use crate::units::{MicroUsd, Millis};
 
@@ -84,6 +84,16 @@ impl Target {
     #[must_use]
     pub fn quirks(&self) -> Quirks {
         self.terms.quirks.unwrap_or(self.provider.quirks)
+    }
+
+    /// What it gets of a request of `client`: all of what is passed on as it is.
+    #[must_use]
+    pub fn carries(&self, client: Option<ClientDialect>, endpoint: Endpoint) -> Features {
+        if client.is_some_and(|client| self.speaks(client, endpoint)) {
+            Features::ALL
+        } else {
+            self.provider.dialect.carries()
+        }
     }
 }
 

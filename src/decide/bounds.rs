@@ -101,9 +101,8 @@ fn data_policy(target: &Target) -> Option<DataPolicy> {
 /// Whether a field of the request would not reach the target, or it is not known to be able to do what is asked.
 fn lacks_parameters(target: &Target, traits: &Traits) -> bool {
     let is_unknown = |needed: bool, ability| needed && !target.terms.is_known_to(ability);
-    let speaks = |client| target.speaks(client, traits.endpoint);
-    let is_dropped = traits.dropped.is_some() && !traits.dialect.is_some_and(speaks);
-    is_dropped
+    let carried = target.carries(traits.dialect, traits.endpoint);
+    traits.dropped_by(carried).next().is_some()
         || is_unknown(traits.has_tools, Ability::Tools)
         || is_unknown(traits.has_images, Ability::Images)
         || is_unknown(traits.has_json_schema, Ability::JsonSchema)

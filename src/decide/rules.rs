@@ -213,12 +213,9 @@ fn lack(target: &Target, traits: &Traits, view: &View) -> Option<Exclusion> {
     if context.is_some_and(|context| cost::is_surely_longer(traits, view, context)) {
         return Some(Exclusion::LacksContext);
     }
-    let field = traits.unportable.as_ref()?;
-    let field = field.clone();
-    let is_foreign = traits
-        .dialect
-        .is_none_or(|client| !target.speaks(client, endpoint));
-    is_foreign.then_some(Exclusion::CannotCarry { field })
+    let carried = target.carries(traits.dialect, endpoint);
+    let field = traits.beyond(carried)?.to_owned();
+    Some(Exclusion::CannotCarry { field })
 }
 
 fn drops(rule: &Rule, target: &Target) -> bool {

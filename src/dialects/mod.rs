@@ -2,10 +2,9 @@
 //!
 //! A client speaks one dialect ([`ClientDialect`]) and a provider speaks one ([`Dialect`]). Where they are the same, the
 //! request is spliced (`splice.rs`) and the answer is the provider's own bytes. Where they differ, everything goes through
-//! `chat`, so that N formats need N translators. A translation is exact or it is refused: what cannot be
-//! carried without changing the meaning is named by [`Outline::has_unportable`] before a target is chosen.
-//! What is dropped because it does not change the meaning is listed in the header of the dialect's
-//! `request.rs`.
+//! `chat`, so that N formats need N translators. A translation is exact or it is refused: what a request asks for is
+//! known as features (`feature.rs`) before a target is chosen. Without an essential one the answer would mean something
+//! else, so a dialect that cannot carry it is not asked; the others are dropped, and named.
 //!
 //! A `match` per function, not a trait object: there are few dialects, all known at compile time, and the
 //! compiler then names every place that a new one must fill. A new wire format is one folder here and one in
@@ -22,6 +21,7 @@ mod delivery;
 mod endpoint;
 mod estimate;
 mod fault;
+mod feature;
 mod gemini;
 mod openai_chat;
 mod openai_responses;
@@ -45,6 +45,7 @@ pub use client_error::{
 pub use delivery::{ArrayWriter, Delivery};
 pub use endpoint::{Endpoint, Form, Take, encode_completion};
 pub use estimate::{CLASSES, CONTEXTS, TextSize, features};
+pub use feature::{Ask, Asks, Feature, Features};
 pub use gemini::GeminiAddress;
 pub use outline::{Asked, CONSTRAINT_BYTES_MAX, Ours, Outline};
 pub use prefix::{Boundary, CACHED_TOKENS_MIN, Prefix};
@@ -254,9 +255,9 @@ fn translate(
     body: &[u8],
     shape: &Shape,
 ) -> Result<Outgoing, RequestError> {
-    if let Some(field) = outline(client, body)?.has_unportable {
+    if let Some(ask) = outline(client, body)?.asks.beyond(provider.carries()) {
         return Err(RequestError::NotTranslatable {
-            field,
+            field: ask.field.clone(),
             dialect: provider.name(),
         });
     }

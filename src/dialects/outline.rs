@@ -14,6 +14,7 @@ use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de::DeserializeSeed};
 
 use super::estimate::TextSize;
+use super::feature::{Asks, Feature};
 use super::prefix::Prefix;
 use super::read::{self, FIELDS_MAX, Object, Raw, Text};
 use crate::chat::RequestError;
@@ -59,10 +60,8 @@ pub struct Outline {
     pub user: Option<String>,
     /// The model is to go on with an answer that has begun.
     pub last_role_is_assistant: bool,
-    /// The first field that a target of another dialect could not carry without changing the meaning.
-    pub has_unportable: Option<String>,
-    /// The first field that a target of another dialect would not get, though its loss changes no meaning.
-    pub dropped: Option<String>,
+    /// What is asked for that not every dialect can carry.
+    pub asks: Asks,
     /// What the client says to the router alone.
     pub ours: Ours,
 }
@@ -132,10 +131,8 @@ impl Outline {
         self.audio_tokens = self.audio_tokens + Tokens(tokens);
     }
 
-    pub(super) fn unportable(&mut self, field: fmt::Arguments) {
-        if self.has_unportable.is_none() {
-            self.has_unportable = Some(field.to_string());
-        }
+    pub(super) fn ask(&mut self, feature: Feature, field: fmt::Arguments) {
+        self.asks.note(feature, field);
     }
 }
 
@@ -167,6 +164,14 @@ pub(super) struct Message<'a> {
     pub function_call: Option<Raw<'a>>,
     #[serde(borrow)]
     pub audio: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub name: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub reasoning: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub reasoning_content: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub reasoning_details: Option<Raw<'a>>,
 }
 
 /// What a scan found besides the fields of the dialect.
@@ -191,7 +196,9 @@ impl Outline {
 
     /// The same where it need not name a model.
     pub(super) fn named_by(mut self, scanned: Scanned) -> Self {
-        self.dropped = scanned.dropped;
+        if let Some(name) = scanned.dropped {
+            self.ask(Feature::Other, format_args!("{name}"));
+        }
         self.ours = scanned.ours;
         let names = &mut self.ours.fallbacks;
         if self.model.is_empty() && !names.is_empty() {

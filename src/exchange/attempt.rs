@@ -41,6 +41,8 @@ pub(super) struct Attempt {
     /// Whether the target was asked for a stream, and has not answered whole instead.
     pub is_streaming: bool,
     pub passage: Passage,
+    /// The fields of the request that the target was not given.
+    pub dropped: Vec<String>,
     pub sent_at: UnixMillis,
     pub headers_at: Option<UnixMillis>,
     pub first_token_at: Option<UnixMillis>,
@@ -140,6 +142,7 @@ impl Attempt {
             place,
             secret,
             is_streaming,
+            dropped: Vec::new(),
             sent_at: now,
             headers_at: None,
             first_token_at: None,
@@ -540,6 +543,7 @@ impl Attempt {
             reason: failure.map(ToString::to_string),
             status: self.status,
             is_relayed: self.passage == Passage::Relayed,
+            dropped: self.dropped.clone(),
             garbled: self.garbled(),
             usage: self.usage(),
             cost: self.cost(target),

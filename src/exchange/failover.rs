@@ -218,7 +218,7 @@ impl Exchange {
         }
         let traits = &routing.traits;
         let endpoint = traits.endpoint;
-        let may_collect = endpoint.is_conversation() && traits.unportable.is_none();
+        let may_collect = endpoint.is_conversation() && traits.is_portable();
         let is_streaming = traits.is_streaming
             || (may_collect
                 && (deadlines::need_stream(&self.plan.settings.deadlines)
@@ -239,6 +239,8 @@ impl Exchange {
         let Some(mut attempt) = attempt else {
             return Err(NotSent::NotTranslatable);
         };
+        let dropped = traits.dropped_by(target.carries(traits.dialect, endpoint));
+        attempt.dropped = dropped.map(str::to_owned).collect();
         let call = call::call(&self.order, target, is_streaming, secret, self.prefill());
         match call {
             Ok(call) => {
@@ -265,15 +267,24 @@ impl Exchange {
                 Ok(())
             }
             Err(error) => {
-                let field = error.field().unwrap_or("body").to_owned();
-                let failure = AttemptFailure::NotTranslatable { field };
-                attempt.result = Some(Err(failure.clone()));
                 attempt.ended_at = Some(now);
-                self.attempts.push(attempt);
-                self.last_failure = Some((number, (failure, ProviderError::default())));
+                self.refuse(attempt, &error);
                 Err(NotSent::NotTranslatable)
             }
         }
+    }
+
+    /// No call is made of what the target's dialect has no words for. The caller alone is told what it should be.
+    fn refuse(&mut self, mut attempt: Attempt, error: &RequestError) {
+        let field = error.field().unwrap_or("body").to_owned();
+        let failure = AttemptFailure::NotTranslatable { field };
+        let words = ProviderError {
+            message: error.to_string(),
+            ..ProviderError::default()
+        };
+        attempt.result = Some(Err(failure.clone()));
+        self.last_failure = Some((self.attempts.len(), (failure, words)));
+        self.attempts.push(attempt);
     }
 
     /// Whether this model has said so before, as a target of this route or of an earlier name's.
@@ -348,12 +359,11 @@ impl Exchange {
             .flat_map(|told| &told.decision.candidates);
         let candidates = earlier.chain(&self.plan.candidates);
         let mut reasons: Vec<String> = candidates.clone().filter_map(reason).collect();
-        let is_beyond = |candidate: &crate::decide::Candidate| {
-            matches!(candidate.excluded, Some(Exclusion::CannotCarry { .. }))
+        let beyond = |candidate: &'_ crate::decide::Candidate| match &candidate.excluded {
+            Some(Exclusion::CannotCarry { field }) => Some(field.clone()),
+            _ => None,
         };
-        if let Some(field) = &self.order.routing.traits.unportable
-            && candidates.clone().any(is_beyond)
-        {
+        if let Some(field) = candidates.clone().find_map(beyond) {
             let able = match self.order.endpoint() {
                 Endpoint::Completions => "that has `completions` in its `can`".to_owned(),
                 _ => format!("that speaks {}", self.order.client.name()),

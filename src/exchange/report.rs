@@ -30,6 +30,12 @@ impl Exchange {
             };
             headers.push(("x-waypost-count", by.to_owned()));
         }
+        let winner = self.winner.and_then(|attempt| self.attempts.get(attempt));
+        if let Some(dropped) = winner.map(|winner| &winner.dropped)
+            && !dropped.is_empty()
+        {
+            headers.push(("x-waypost-dropped", listed(dropped)));
+        }
         let limits = self.limits_that_bound();
         if !limits.is_empty() {
             headers.push(("x-waypost-limited-by", limits.join(", ")));
@@ -124,4 +130,16 @@ impl Exchange {
             attempts,
         }
     }
+}
+
+/// As a header's value. A field's name may be any text of the client's.
+fn listed(fields: &[String]) -> String {
+    let plain = |c: char| {
+        let is_plain = c.is_ascii_graphic() && c != ',';
+        if is_plain { c } else { '?' }
+    };
+    let names = fields
+        .iter()
+        .map(|field| field.chars().map(plain).collect());
+    names.collect::<Vec<String>>().join(", ")
 }

@@ -14,7 +14,7 @@ use super::attempt::Attempt;
 use super::{ATTEMPTS_MAX, Exchange, Output};
 use crate::chat::{AttemptFailure, Event, Usage};
 use crate::config::Midstream;
-use crate::dialects::Prefill;
+use crate::dialects::{Feature, Prefill};
 use crate::health::Health;
 use crate::providers::Ability;
 use crate::units::{Tokens, UnixMillis};
@@ -147,8 +147,12 @@ impl Exchange {
 
     fn may_resume(&self) -> bool {
         let traits = &self.order.routing.traits;
+        // Half an answer of one model and half of another's has no form, probabilities or sources of its own.
+        let has_form = [Feature::JsonMode, Feature::Logprobs, Feature::Citations]
+            .iter()
+            .any(|feature| traits.asks.has(*feature));
         let is_plain =
-            !traits.has_json_schema && traits.unportable.is_none() && !traits.has_prefill;
+            !traits.has_json_schema && !has_form && traits.is_portable() && !traits.has_prefill;
         let has_finished = self
             .winner
             .and_then(|attempt| self.attempts.get(attempt))

@@ -164,6 +164,9 @@ pub struct AttemptRecord {
     /// Whether its bytes went to the client unread, and were only looked at beside.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub is_relayed: bool,
+    /// The fields of the request that its dialect could not carry, and that it was not given.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub dropped: Vec<String>,
     /// Unreadable events that were skipped.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub garbled: u32,

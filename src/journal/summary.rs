@@ -73,6 +73,7 @@ mod tests {
             reason: None,
             status: None,
             is_relayed: false,
+            dropped: Vec::new(),
             garbled: 0,
             usage: tokens.map(|tokens| CountedUsage {
                 tokens,

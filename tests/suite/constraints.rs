@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use waypost::classify::Traits;
 use waypost::config::{Catalogue, Constraints, Route};
 use waypost::decide::{Exclusion, Plan, plan};
-use waypost::dialects::ClientDialect;
+use waypost::dialects::{Asks, ClientDialect, Feature};
 use waypost::health::View;
 use waypost::units::Tokens;
 
@@ -33,6 +33,14 @@ fn route() -> Route {
     Route::parse("r", ROUTE, &catalogue).unwrap().value
 }
 
+fn asks(features: &[(Feature, &str)]) -> Asks {
+    let mut asks = Asks::default();
+    for (feature, field) in features {
+        asks.note(*feature, format_args!("{field}"));
+    }
+    asks
+}
+
 /// A request with tools and a field that only its own dialect carries, under these limits.
 fn constrained(limits: &str) -> Traits {
     let constraints = Constraints::parse(Some(limits), None, None).unwrap();
@@ -41,7 +49,7 @@ fn constrained(limits: &str) -> Traits {
         prompt_tokens: Tokens(1_000),
         answer_tokens_max: Some(Tokens(1_000)),
         has_tools: true,
-        dropped: Some("seed".to_owned()),
+        asks: asks(&[(Feature::Seed, "seed")]),
         constraints: Some(Box::new(constraints)),
         ..Traits::default()
     }
@@ -86,6 +94,42 @@ fn told(plan: &Plan) -> String {
         }
     }
     parts.join("; ")
+}
+
+/// Records of before `asks` say it in two fields, and are decided as they were.
+#[test]
+fn what_older_records_say_of_fields_still_counts() {
+    for (field, said) in [
+        (
+            "unportable",
+            r#"{"dialect":"openai-chat","unportable":"n"}"#,
+        ),
+        (
+            "asks",
+            r#"{"dialect":"openai-chat","asks":[{"feature":"several_choices","field":"n"}]}"#,
+        ),
+    ] {
+        let traits: Traits = serde_json::from_str(said).unwrap();
+        let plan = plan(&traits, &route(), &views(), 1);
+        let why = plan.candidates[2].excluded.as_ref();
+        let why = why.map(ToString::to_string);
+        assert_eq!(
+            why,
+            Some("its dialect cannot carry `n`".to_owned()),
+            "{field}"
+        );
+        assert_eq!(plan.candidates[0].excluded, None, "{field}");
+    }
+    let old = Traits {
+        asks: Asks::default(),
+        dropped: Some("seed".to_owned()),
+        ..constrained("require_parameters=true")
+    };
+    let new = constrained("require_parameters=true");
+    assert_eq!(
+        plan(&old, &route(), &views(), 1),
+        plan(&new, &route(), &views(), 1)
+    );
 }
 
 #[test]

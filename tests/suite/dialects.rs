@@ -122,8 +122,12 @@ fn a_request_written_in_its_own_dialect_loses_nothing_more_when_read_again() {
                 sent.ok().map(|sent| sent.body)
             };
             let outline = dialects::outline(client, &body);
-            if outline.is_ok_and(|outline| outline.has_unportable.is_none())
-                && let Some(once) = write(&body)
+            if outline.is_ok_and(|outline| {
+                outline
+                    .asks
+                    .beyond(Dialect::from(client).carries())
+                    .is_none()
+            }) && let Some(once) = write(&body)
             {
                 let base = path.with_file_name(&name);
                 report.compare(&extended(&base, "again.json"), &reindented(&once));
@@ -408,10 +412,9 @@ fn dump_outline(outline: &Outline) -> Value {
         "choices": outline.choices,
         "user": outline.user,
         "last_role_is_assistant": outline.last_role_is_assistant,
-        "has_unportable": outline.has_unportable,
+        "asks": dump_asks(outline),
     });
     let ours = [
-        ("dropped", json!(outline.dropped)),
         ("provider", json!(outline.ours.provider)),
         ("waypost", json!(outline.ours.waypost)),
     ];
@@ -425,6 +428,13 @@ fn dump_outline(outline: &Outline) -> Value {
         told["audio_tokens"] = json!(outline.audio_tokens);
     }
     told
+}
+
+/// Each feature with its first field.
+fn dump_asks(outline: &Outline) -> Value {
+    let asks = outline.asks.iter();
+    let asks = asks.map(|ask| (ask.feature.name().to_owned(), json!(ask.field)));
+    Value::Object(asks.collect())
 }
 
 fn dump_request_error(error: &RequestError) -> Value {

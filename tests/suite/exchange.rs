@@ -332,6 +332,9 @@ fn summary(record: &Record) -> String {
                 usage.tokens.prompt.0, usage.tokens.answer.0
             );
         }
+        if !attempt.dropped.is_empty() {
+            let _ = write!(line, " dropped={}", attempt.dropped.join("+"));
+        }
         if attempt.garbled > 0 {
             let _ = write!(line, " garbled={}", attempt.garbled);
         }

@@ -1,20 +1,21 @@
 //! What one pass over a messages request tells; see `dialects/outline.rs`.
 //!
-//! Fields that another dialect could not carry are named here and nowhere else. What is dropped instead is
-//! listed in `request.rs`.
+//! What not every dialect can carry is noted here and nowhere else.
 
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::super::ClientDialect;
+use super::super::feature::Feature;
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
 use super::super::read::{self, Kind, Raw};
 use crate::chat::RequestError;
 
-/// How many stop texts OpenAI takes.
-const OPENAI_STOPS_MAX: usize = 4;
+/// How many stop texts OpenAI takes; more are a feature of their own.
+const STOPS_FEW: usize = 4;
 
 pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     let outline = outline_of_count(body)?;
@@ -63,6 +64,18 @@ struct Typed<'a> {
     content: Option<Raw<'a>>,
     #[serde(borrow)]
     cache_control: Option<Raw<'a>>,
+    #[serde(borrow)]
+    media_type: Option<Raw<'a>>,
+    #[serde(borrow)]
+    citations: Option<Raw<'a>>,
+    #[serde(borrow)]
+    context: Option<Raw<'a>>,
+    #[serde(borrow)]
+    signature: Option<Raw<'a>>,
+    #[serde(borrow)]
+    is_error: Option<Raw<'a>>,
+    #[serde(borrow)]
+    strict: Option<Raw<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -77,6 +90,8 @@ struct Metadata<'a> {
 struct OutputConfig<'a> {
     #[serde(borrow)]
     format: Option<Raw<'a>>,
+    #[serde(borrow)]
+    effort: Option<Raw<'a>>,
 }
 
 impl<'a> Reader<'a> for MessagesReader {
@@ -98,6 +113,9 @@ impl<'a> Reader<'a> for MessagesReader {
             "context_management",
             "mcp_servers",
             "inference_geo",
+            "top_k",
+            "thinking",
+            "service_tier",
         ]
     }
 
@@ -112,7 +130,10 @@ impl<'a> Reader<'a> for MessagesReader {
             }
             "stream" => self.outline.is_streaming = read::flag(raw, at)?,
             "max_tokens" => self.outline.answer_tokens_max = Some(read::tokens(raw, at)?),
-            "cache_control" => self.trail.mark(),
+            "cache_control" => {
+                self.trail.mark();
+                self.outline.ask(Feature::CacheMarkers, at);
+            }
             "system" => {
                 self.trail.begin(Lane::System);
                 self.blocks(raw, at)?;
@@ -129,8 +150,9 @@ impl<'a> Reader<'a> for MessagesReader {
             "stop_sequences" => read::each(raw, at, &mut |index, raw| {
                 let at = format_args!("stop_sequences[{index}]");
                 read::text(raw, at)?;
-                if index == OPENAI_STOPS_MAX {
-                    self.outline.unportable(at);
+                self.outline.ask(Feature::Stop, at);
+                if index == STOPS_FEW {
+                    self.outline.ask(Feature::ManyStops, at);
                 }
                 Ok(())
             })?,
@@ -141,7 +163,13 @@ impl<'a> Reader<'a> for MessagesReader {
                 read::number(raw, at)?;
             }
             "mcp_servers" if raw.get() == "[]" => {}
-            _ => self.outline.unportable(at),
+            "mcp_servers" => self.outline.ask(Feature::ProviderTools, at),
+            "container" => self.outline.ask(Feature::Stored, at),
+            "top_k" => self.outline.ask(Feature::TopK, at),
+            "thinking" => self.outline.ask(Feature::ReasoningEffort, at),
+            "service_tier" if raw.get() == "\"auto\"" => {}
+            "service_tier" => self.outline.ask(Feature::ServiceTier, at),
+            _ => self.outline.ask(Feature::ProviderOnly, at),
         }
         Ok(())
     }
@@ -199,14 +227,17 @@ impl MessagesReader {
             ));
         };
         self.trail.feed(kind.get());
-        self.mark(&block);
+        self.mark(&block, at);
         // All but `cache_control`, which clients move from turn to turn.
         for piece in [block.text, block.source, block.input].iter().flatten() {
             self.trail.feed(piece.get());
         }
         match &*read::text(kind, format_args!("{at}.type"))? {
             "text" => match block.text {
-                Some(text) if read::kind(text) == Kind::Text => self.outline.text.push_string(text),
+                Some(text) if read::kind(text) == Kind::Text => {
+                    self.outline.text.push_string(text);
+                    self.cited(&block, at);
+                }
                 _ => return Err(read::invalid(format_args!("{at}.text"), "a string")),
             },
             "image" => {
@@ -216,11 +247,13 @@ impl MessagesReader {
                     Some(source) => read::object(source, at, "an object with `type`")?,
                     None => return Err(read::missing(at, "it holds the image")),
                 };
-                let kind = source.kind.map(serde_json::value::RawValue::get);
-                if !matches!(kind, Some("\"base64\"" | "\"url\"")) {
-                    self.outline.unportable(at);
+                match source.kind.map(RawValue::get) {
+                    Some("\"base64\"" | "\"url\"") => {}
+                    Some("\"file\"") => self.outline.ask(Feature::Stored, at),
+                    _ => self.outline.ask(Feature::NewContent, at),
                 }
             }
+            "document" => self.document(&block, at)?,
             "tool_use" => {
                 if let Some(input) = block.input {
                     self.outline.text.push_json(input);
@@ -230,14 +263,69 @@ impl MessagesReader {
                 if let Some(content) = block.content {
                     self.blocks(content, format_args!("{at}.content"))?;
                 }
+                if block.is_error.is_some_and(|flag| flag.get() == "true") {
+                    let at = format_args!("{at}.is_error");
+                    self.outline.ask(Feature::ToolErrors, at);
+                }
             }
-            "thinking" | "redacted_thinking" => self.trail.feed(raw.get()),
+            "thinking" | "redacted_thinking" => {
+                self.trail.feed(raw.get());
+                // Without one it is not Anthropic's: we wrote it, for another dialect's thoughts.
+                let is_signed = block.signature.is_none_or(|words| words.get() != "\"\"");
+                self.outline.ask(
+                    if is_signed {
+                        Feature::AnthropicReasoning
+                    } else {
+                        Feature::Reasoning
+                    },
+                    at,
+                );
+            }
             _ => {
                 self.trail.feed(raw.get());
-                self.outline.unportable(at);
+                self.outline.ask(Feature::NewContent, at);
             }
         }
         Ok(())
+    }
+
+    fn document(&mut self, block: &Typed, at: fmt::Arguments) -> Result<(), RequestError> {
+        let source_at = format_args!("{at}.source");
+        let source: Typed = match block.source {
+            Some(source) => read::object(source, source_at, "an object with `type`")?,
+            None => return Err(read::missing(source_at, "it holds the document")),
+        };
+        let is_pdf = source
+            .media_type
+            .is_some_and(|kind| kind.get() == "\"application/pdf\"");
+        let feature = match source.kind.map(RawValue::get) {
+            Some("\"base64\"") if is_pdf => Feature::DocumentPdf,
+            Some("\"base64\"") => Feature::DocumentOther,
+            Some("\"text\"") => Feature::DocumentText,
+            Some("\"url\"") => Feature::DocumentUrl,
+            Some("\"file\"") => Feature::Stored,
+            _ => Feature::NewContent,
+        };
+        self.outline.ask(feature, source_at);
+        let is_said = |raw: &&RawValue| read::kind(raw) != Kind::Null;
+        if block.context.as_ref().is_some_and(is_said) {
+            let at = format_args!("{at}.context");
+            self.outline.ask(Feature::ProviderOnly, at);
+        }
+        let wish = block.citations.filter(is_said);
+        if wish.is_some_and(|wish| wish.get().contains("true")) {
+            let at = format_args!("{at}.citations");
+            self.outline.ask(Feature::Citations, at);
+        }
+        Ok(())
+    }
+
+    fn cited(&mut self, block: &Typed, at: fmt::Arguments) {
+        let is_some = |cited: Raw| !matches!(cited.get(), "null" | "[]");
+        if block.citations.is_some_and(is_some) {
+            let at = format_args!("{at}.citations");
+            self.outline.ask(Feature::CitedText, at);
+        }
     }
 
     fn tools(&mut self, raw: Raw) -> Result<(), RequestError> {
@@ -248,21 +336,27 @@ impl MessagesReader {
             let tool: Typed = read::object(raw, at, "an object with `name`")?;
             // The others run at Anthropic.
             if tool.kind.is_some_and(|kind| kind.get() != "\"custom\"") {
-                self.outline.unportable(at);
+                self.outline.ask(Feature::ProviderTools, at);
             }
-            self.mark(&tool);
+            if tool.strict.is_some_and(|strict| strict.get() == "true") {
+                let at = format_args!("{at}.strict");
+                self.outline.ask(Feature::StrictTools, at);
+            }
+            self.mark(&tool, at);
             self.outline.tool_count = self.outline.tool_count.saturating_add(1);
             self.outline.text.push_json(raw);
             Ok(())
         })
     }
 
-    fn mark(&mut self, part: &Typed) {
+    fn mark(&mut self, part: &Typed, at: fmt::Arguments) {
         if part
             .cache_control
             .is_some_and(|control| read::kind(control) != Kind::Null)
         {
             self.trail.mark();
+            let at = format_args!("{at}.cache_control");
+            self.outline.ask(Feature::CacheMarkers, at);
         }
     }
 
@@ -270,6 +364,10 @@ impl MessagesReader {
         self.trail.begin(Lane::Format);
         self.trail.feed(raw.get());
         let config: OutputConfig = read::object(raw, format_args!("output_config"), "an object")?;
+        if config.effort.is_some() {
+            let at = format_args!("output_config.effort");
+            self.outline.ask(Feature::ReasoningEffort, at);
+        }
         let Some(format) = config.format else {
             return Ok(());
         };
@@ -281,7 +379,7 @@ impl MessagesReader {
         {
             self.outline.wants_json_schema = true;
         } else {
-            self.outline.unportable(at);
+            self.outline.ask(Feature::ProviderOnly, at);
         }
         Ok(())
     }

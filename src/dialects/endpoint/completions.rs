@@ -13,6 +13,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::super::feature::Feature;
 use super::super::openai_chat::{WireUsage, finish_word};
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::read::{self, Kind, Raw};
@@ -89,7 +90,7 @@ impl<'a> Reader<'a> for PromptReader {
                     return Err(read::invalid(at, expected));
                 }
                 if outline.choices > 1 {
-                    outline.unportable(at);
+                    outline.ask(Feature::ProviderOnly, at);
                 }
             }
             "user" => outline.user = Some(read::text(raw, at)?.into_owned()),
@@ -97,7 +98,7 @@ impl<'a> Reader<'a> for PromptReader {
                 self.has_prompt = true;
                 text_or_tokens(outline, raw, at)?;
                 if one_text(raw).is_none() {
-                    outline.unportable(at);
+                    outline.ask(Feature::ProviderOnly, at);
                 }
             }
             "temperature" | "top_p" => {
@@ -121,17 +122,17 @@ impl PromptReader {
             ("suffix", "\"\"") | ("echo", "false") | ("best_of", "1") | ("logit_bias", "{}") => {}
             ("stop", _) if read::kind(raw) == Kind::Text => {
                 if read::text(raw, at)?.trim().is_empty() {
-                    outline.unportable(at);
+                    outline.ask(Feature::ProviderOnly, at);
                 }
             }
             ("stop", _) => read::each(raw, at, &mut |index, raw| {
                 let at = format_args!("stop[{index}]");
                 if read::text(raw, at)?.trim().is_empty() {
-                    outline.unportable(at);
+                    outline.ask(Feature::ProviderOnly, at);
                 }
                 Ok(())
             })?,
-            _ => outline.unportable(at),
+            _ => outline.ask(Feature::ProviderOnly, at),
         }
         Ok(())
     }

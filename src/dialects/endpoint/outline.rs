@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::super::feature::Asks;
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::read::{self, Kind, Raw};
 use super::Endpoint;
@@ -26,7 +27,7 @@ pub(super) fn of_json(endpoint: Endpoint, body: &[u8]) -> Result<Outline, Reques
         _ => reader.outline.named_by(scanned),
     };
     // No target of another dialect is sent anything.
-    outline.dropped = None;
+    outline.asks = Asks::default();
     let field = match endpoint {
         Endpoint::Embeddings | Endpoint::Moderations | Endpoint::Speech => "input",
         Endpoint::ImageGenerations => "prompt",

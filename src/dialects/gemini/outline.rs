@@ -1,11 +1,11 @@
 //! What one pass over a Gemini request tells; see `dialects/outline.rs`.
 //!
-//! Fields that another dialect could not carry are named here and nowhere else. What is dropped instead is listed in
-//! `request.rs`.
+//! What not every dialect can carry is noted here and nowhere else.
 
 use std::fmt;
 
 use super::super::ClientDialect;
+use super::super::feature::Feature;
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
 use super::super::read::{self, Kind, Raw};
@@ -15,8 +15,8 @@ use super::wire::{
 };
 use crate::chat::RequestError;
 
-/// How many stop texts OpenAI takes.
-const OPENAI_STOPS_MAX: usize = 4;
+/// How many stop texts OpenAI takes; more are a feature of their own.
+const STOPS_FEW: usize = 4;
 /// Where Google keeps files that only its own models can read.
 const GOOGLES_FILES: &str = "https://generativelanguage.googleapis.com/";
 
@@ -112,7 +112,10 @@ impl<'a> Reader<'a> for ContentsReader {
             "generationConfig" => self.generation(raw)?,
             "safetySettings" => self.safety(raw)?,
             "store" if raw.get() == "false" => {}
-            _ => self.outline.unportable(at),
+            "cachedContent" | "store" | "continuationToken" => {
+                self.outline.ask(Feature::Stored, at);
+            }
+            _ => self.outline.ask(Feature::ProviderOnly, at),
         }
         Ok(())
     }
@@ -188,10 +191,11 @@ impl ContentsReader {
                 self.outline.text.push_json(response);
             }
             if response.parts.is_some() {
-                self.outline.unportable(format_args!("{at}.parts"));
+                let at = format_args!("{at}.parts");
+                self.outline.ask(Feature::NewContent, at);
             }
         } else {
-            self.outline.unportable(at);
+            self.outline.ask(Feature::NewContent, at);
         }
         Ok(())
     }
@@ -210,7 +214,12 @@ impl ContentsReader {
             let is_compressed = !matches!(&*mime_type, "audio/wav" | "audio/x-wav" | "audio/pcm");
             self.outline.audio(data.get().len(), is_compressed);
         }
-        self.outline.unportable(at);
+        let feature = match &*mime_type {
+            "application/pdf" => Feature::DocumentPdf,
+            kind if kind.starts_with("audio/") => Feature::AudioIn,
+            _ => Feature::DocumentOther,
+        };
+        self.outline.ask(feature, at);
         Ok(())
     }
 
@@ -226,8 +235,10 @@ impl ContentsReader {
             self.outline.image_count = self.outline.image_count.saturating_add(1);
         }
         let is_public = uri.starts_with("https://") || uri.starts_with("http://");
-        if !is_image || !is_public || uri.starts_with(GOOGLES_FILES) {
-            self.outline.unportable(at);
+        if !is_public || uri.starts_with(GOOGLES_FILES) {
+            self.outline.ask(Feature::Stored, at);
+        } else if !is_image {
+            self.outline.ask(Feature::DocumentUrl, at);
         }
         Ok(())
     }
@@ -243,7 +254,7 @@ impl ContentsReader {
                 self.outline.text.push_json(raw);
                 Ok(())
             })? {
-                self.outline.unportable(at);
+                self.outline.ask(Feature::ProviderTools, at);
             }
             Ok(())
         })
@@ -252,8 +263,8 @@ impl ContentsReader {
     fn tool_config(&mut self, raw: Raw) -> Result<(), RequestError> {
         let config = ToolConfig::read(raw)?;
         if config.retrieval.is_some() {
-            self.outline
-                .unportable(format_args!("toolConfig.retrievalConfig"));
+            let at = format_args!("toolConfig.retrievalConfig");
+            self.outline.ask(Feature::ProviderTools, at);
         }
         let at = format_args!("toolConfig.functionCallingConfig");
         let mode = read::optional(config.mode, format_args!("{at}.mode"), read::text)?;
@@ -262,7 +273,8 @@ impl ContentsReader {
             mode,
             None | Some("MODE_UNSPECIFIED" | "AUTO" | "ANY" | "NONE")
         ) {
-            self.outline.unportable(format_args!("{at}.mode"));
+            let at = format_args!("{at}.mode");
+            self.outline.ask(Feature::ProviderOnly, at);
         }
         let Some(allowed) = config.allowed else {
             return Ok(());
@@ -272,7 +284,7 @@ impl ContentsReader {
             read::text(raw, format_args!("{at}[{index}]"))?;
             // Elsewhere one function can be named, which must be called then.
             if index > 0 || mode != Some("ANY") {
-                self.outline.unportable(at);
+                self.outline.ask(Feature::ProviderOnly, at);
             }
             Ok(())
         })
@@ -291,9 +303,13 @@ impl ContentsReader {
             let at = format_args!("{at}.stopSequences");
             read::each(stops, at, &mut |index, raw| {
                 let at = format_args!("{at}[{index}]");
-                read::text(raw, at)?;
-                if index == OPENAI_STOPS_MAX {
-                    outline.unportable(at);
+                let is_blank = read::text(raw, at)?.trim().is_empty();
+                outline.ask(Feature::Stop, at);
+                if is_blank {
+                    outline.ask(Feature::BlankStop, at);
+                }
+                if index == STOPS_FEW {
+                    outline.ask(Feature::ManyStops, at);
                 }
                 Ok(())
             })?;
@@ -302,20 +318,26 @@ impl ContentsReader {
             let at = format_args!("{at}.candidateCount");
             outline.choices = read::value::<u32>(count, at, "a whole number")?.max(1);
             if outline.choices > 1 {
-                outline.unportable(at);
+                outline.ask(Feature::SeveralChoices, at);
             }
         }
         if let Some(modalities) = config.response_modalities {
             let at = format_args!("{at}.responseModalities");
             read::each(modalities, at, &mut |index, raw| {
-                if read::text(raw, format_args!("{at}[{index}]"))? != "TEXT" {
-                    outline.unportable(at);
+                match &*read::text(raw, format_args!("{at}[{index}]"))? {
+                    "TEXT" => {}
+                    "AUDIO" => outline.ask(Feature::AudioOut, at),
+                    _ => outline.ask(Feature::ProviderOnly, at),
                 }
                 Ok(())
             })?;
         }
-        for name in config.unportable() {
-            outline.unportable(format_args!("{at}.{name}"));
+        for name in config.unspoken() {
+            let feature = match name {
+                "responseLogprobs" | "logprobs" => Feature::Logprobs,
+                _ => Feature::ProviderOnly,
+            };
+            outline.ask(feature, format_args!("{at}.{name}"));
         }
         self.form(&config)
     }
@@ -326,7 +348,7 @@ impl ContentsReader {
             Form::Any => return Ok(()),
             Form::Json => {
                 self.outline.wants_json_object = true;
-                self.outline.unportable(at);
+                self.outline.ask(Feature::JsonMode, at);
             }
             Form::Schema(schema) => {
                 if read::kind(schema) != Kind::Object {
@@ -337,7 +359,7 @@ impl ContentsReader {
                 self.trail.begin(Lane::Format);
                 self.trail.feed(schema.get());
             }
-            Form::Other => self.outline.unportable(at),
+            Form::Other => self.outline.ask(Feature::ProviderOnly, at),
         }
         Ok(())
     }
@@ -355,7 +377,7 @@ impl ContentsReader {
                 None | Some("BLOCK_NONE" | "OFF" | "HARM_BLOCK_THRESHOLD_UNSPECIFIED")
             );
             if !is_off {
-                self.outline.unportable(at);
+                self.outline.ask(Feature::ProviderOnly, at);
             }
             Ok(())
         })

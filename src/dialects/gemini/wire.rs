@@ -353,7 +353,7 @@ impl<'a> Generation<'a> {
     }
 
     /// What no other dialect has words for, by name.
-    pub fn unportable(&self) -> impl Iterator<Item = &'static str> {
+    pub fn unspoken(&self) -> impl Iterator<Item = &'static str> {
         let is_set = |raw: Option<Raw>| raw.is_some_and(|raw| !matches!(raw.get(), "false" | "0"));
         let named = UNSPOKEN.iter().zip(self.unspoken);
         named.filter_map(move |(name, raw)| is_set(raw).then_some(*name))

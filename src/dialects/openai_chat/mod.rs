@@ -16,7 +16,10 @@ mod usage;
 pub(super) use answer::{encode_answer, finish_word, parse_answer};
 pub(super) use encode::encode_request;
 pub(super) use error::{WireError, encode_error};
-pub(super) use outline::{Typed, note_format, note_tool_choice, outline};
+pub(super) use outline::{
+    Typed, note_file, note_format, note_setting, note_strict, note_temperature, note_tool_choice,
+    outline,
+};
 pub(super) use request::{
     IMAGE_EXPECTED, NamedFunction, WireFunction, WireSchema, each_message, image_of, parse_request,
 };

@@ -1,7 +1,7 @@
 //! What one pass over a chat completion request tells; see `dialects/outline.rs`.
 //!
-//! Fields that another dialect could not carry are named here and nowhere else, so that the choice of a target
-//! and the translation cannot disagree. What is dropped instead is listed in `request.rs`.
+//! What not every dialect can carry is noted here and nowhere else, so that the choice of a target and the
+//! translation cannot disagree.
 
 use std::fmt;
 
@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::ClientDialect;
+use super::super::feature::Feature;
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
-use super::super::read::{self, Kind, Object, Raw};
+use super::super::read::{self, Kind, Object, Raw, Text};
 use crate::chat::RequestError;
 
 /// OpenAI's own limit for `n`.
@@ -61,6 +62,22 @@ pub(in super::super) struct Typed<'a> {
     pub file_id: Option<Raw<'a>>,
     #[serde(borrow)]
     pub format: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub file: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub file_data: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub file_url: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub detail: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub annotations: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub verbosity: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub cache_control: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub extra_content: Option<Raw<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -107,6 +124,16 @@ impl<'a> Reader<'a> for ChatReader {
             "moderation",
             "functions",
             "function_call",
+            "seed",
+            "frequency_penalty",
+            "presence_penalty",
+            "top_k",
+            "reasoning_effort",
+            "reasoning",
+            "verbosity",
+            "prompt_cache_key",
+            "service_tier",
+            "metadata",
         ]
     }
 
@@ -132,7 +159,7 @@ impl<'a> Reader<'a> for ChatReader {
                     return Err(read::invalid(at, "a whole number from 1 to 128"));
                 }
                 if outline.choices > 1 {
-                    outline.unportable(at);
+                    outline.ask(Feature::SeveralChoices, at);
                 }
             }
             "max_tokens" => {
@@ -148,7 +175,7 @@ impl<'a> Reader<'a> for ChatReader {
                 let user = read::text(raw, at)?;
                 outline.user.get_or_insert_with(|| user.into_owned());
             }
-            _ => self.unportable_field(key, raw)?,
+            _ => self.asked_field(key, raw)?,
         }
         Ok(())
     }
@@ -162,7 +189,7 @@ impl<'a> Reader<'a> for ChatReader {
         match &*role {
             "system" | "developer" | "user" | "assistant" | "tool" => {}
             // Superseded by `tool`, which names its call; this one only names its function.
-            "function" => self.outline.unportable(at),
+            "function" => self.outline.ask(Feature::ProviderOnly, at),
             _ => {
                 return Err(read::invalid(
                     at,
@@ -174,11 +201,27 @@ impl<'a> Reader<'a> for ChatReader {
         let outline = &mut self.outline;
         outline.message_count = outline.message_count.saturating_add(1);
         outline.last_role_is_assistant = role == "assistant";
-        if message.function_call.is_some() {
-            outline.unportable(format_args!("messages[{index}].function_call"));
+        for (field, name, feature) in [
+            (
+                message.function_call,
+                "function_call",
+                Feature::ProviderOnly,
+            ),
+            (message.audio, "audio", Feature::Stored),
+            (message.name, "name", Feature::Names),
+            (message.reasoning, "reasoning", Feature::Reasoning),
+            (
+                message.reasoning_content,
+                "reasoning_content",
+                Feature::Reasoning,
+            ),
+        ] {
+            if field.is_some() {
+                outline.ask(feature, format_args!("messages[{index}].{name}"));
+            }
         }
-        if message.audio.is_some() {
-            outline.unportable(format_args!("messages[{index}].audio"));
+        if let Some(details) = message.reasoning_details {
+            note_details(outline, details, index);
         }
         if role == "tool" && message.tool_call_id.is_none() {
             return Err(read::missing(
@@ -238,16 +281,40 @@ impl ChatReader {
             },
             "image_url" => {
                 self.outline.image_count = self.outline.image_count.saturating_add(1);
+                if part.image_url.is_some_and(has_detail) {
+                    let at = format_args!("{at}.image_url.detail");
+                    self.outline.ask(Feature::ImageDetail, at);
+                }
             }
             // Named by its type where we know that, since the path alone tells a reader little.
             "input_audio" => {
-                self.outline.unportable(format_args!("{at}.input_audio"));
+                let at = format_args!("{at}.input_audio");
+                self.outline.ask(Feature::AudioIn, at);
                 self.audio(part.input_audio);
             }
-            "file" => self.outline.unportable(format_args!("{at}.{kind}")),
-            _ => self.outline.unportable(at),
+            "file" => {
+                let at = format_args!("{at}.file");
+                let file = part.file.map(|file| read::object(file, at, "an object"));
+                note_file(
+                    &mut self.outline,
+                    &file.transpose()?.unwrap_or_default(),
+                    at,
+                );
+            }
+            _ => self.outline.ask(Feature::NewContent, at),
         }
+        self.mark(&part, at);
         Ok(())
+    }
+
+    /// As OpenRouter's clients mark what Anthropic shall cache.
+    fn mark(&mut self, part: &Typed, at: fmt::Arguments) {
+        let is_marked = |control| read::kind(control) != Kind::Null;
+        if part.cache_control.is_some_and(is_marked) {
+            self.trail.mark();
+            let at = format_args!("{at}.cache_control");
+            self.outline.ask(Feature::CacheMarkers, at);
+        }
     }
 
     /// What of it is no audio, its provider refuses.
@@ -268,7 +335,11 @@ impl ChatReader {
             let at = format_args!("messages[{index}].tool_calls[{call}]");
             let call: Typed = read::object(raw, at, "an object with `id` and `function`")?;
             if call.kind.is_some_and(|kind| kind.get() != "\"function\"") {
-                self.outline.unportable(at);
+                self.outline.ask(Feature::ProviderTools, at);
+            }
+            if call.extra_content.is_some() {
+                let at = format_args!("{at}.extra_content");
+                self.outline.ask(Feature::GoogleReasoning, at);
             }
             if let Some(function) = call.function {
                 let function: Function =
@@ -288,7 +359,11 @@ impl ChatReader {
             let at = format_args!("tools[{index}]");
             let tool: Typed = read::object(raw, at, "an object with `type` and `function`")?;
             if tool.kind.is_none_or(|kind| kind.get() != "\"function\"") {
-                self.outline.unportable(at);
+                self.outline.ask(Feature::ProviderTools, at);
+            }
+            self.mark(&tool, at);
+            if let Some(function) = tool.function {
+                note_strict(&mut self.outline, function, format_args!("{at}.function"));
             }
             self.outline.tool_count = self.outline.tool_count.saturating_add(1);
             self.outline.text.push_json(raw);
@@ -302,13 +377,14 @@ impl ChatReader {
         note_format(&mut self.outline, raw, format_args!("response_format"))
     }
 
-    /// Fields of which only some values are beyond other dialects.
-    fn unportable_field(&mut self, key: &str, raw: Raw) -> Result<(), RequestError> {
+    /// Fields of which some values are beyond some dialects.
+    fn asked_field(&mut self, key: &str, raw: Raw) -> Result<(), RequestError> {
         let at = format_args!("{key}");
         match key {
             "stop" => return self.stop(raw),
             "tool_choice" => note_tool_choice(&mut self.outline, raw, at)?,
-            "temperature" | "top_p" => {
+            "temperature" => note_temperature(&mut self.outline, raw)?,
+            "top_p" => {
                 read::number(raw, at)?;
             }
             "parallel_tool_calls" => {
@@ -318,27 +394,146 @@ impl ChatReader {
             // Switched off, or empty. Empty options of a web search do switch it on.
             "logprobs" | "top_logprobs" if matches!(raw.get(), "false" | "0") => {}
             "logit_bias" | "functions" if matches!(raw.get(), "{}" | "[]") => {}
-            _ => self.outline.unportable(at),
+            "logprobs" | "top_logprobs" => self.outline.ask(Feature::Logprobs, at),
+            "logit_bias" => self.outline.ask(Feature::LogitBias, at),
+            "modalities" | "audio" => self.outline.ask(Feature::AudioOut, at),
+            "web_search_options" => self.outline.ask(Feature::ProviderTools, at),
+            "prediction" | "moderation" | "functions" | "function_call" => {
+                self.outline.ask(Feature::ProviderOnly, at);
+            }
+            _ => note_setting(&mut self.outline, key, raw),
         }
         Ok(())
     }
 
-    /// Anthropic takes no stop text of white space alone, and to leave one out would let the answer run on.
+    /// To leave one out would let the answer run on.
     fn stop(&mut self, raw: Raw) -> Result<(), RequestError> {
-        let outline = &mut self.outline;
-        if read::kind(raw) == Kind::Text {
-            if read::text(raw, format_args!("stop"))?.trim().is_empty() {
-                outline.unportable(format_args!("stop"));
-            }
-            return Ok(());
-        }
-        read::each(raw, format_args!("stop"), &mut |index, raw| {
-            let at = format_args!("stop[{index}]");
-            if read::text(raw, at)?.trim().is_empty() {
-                outline.unportable(at);
+        let mut one = |raw, at: fmt::Arguments| {
+            let is_blank = read::text(raw, at)?.trim().is_empty();
+            self.outline.ask(Feature::Stop, at);
+            if is_blank {
+                self.outline.ask(Feature::BlankStop, at);
             }
             Ok(())
+        };
+        if read::kind(raw) == Kind::Text {
+            return one(raw, format_args!("stop"));
+        }
+        read::each(raw, format_args!("stop"), &mut |index, raw| {
+            one(raw, format_args!("stop[{index}]"))
         })
+    }
+}
+
+/// The settings that OpenAI's two dialects call alike, and what compatible providers added.
+pub(in super::super) fn note_setting(outline: &mut Outline, key: &str, raw: Raw) {
+    let is_default = matches!(raw.get(), "0" | "0.0" | "{}" | "\"auto\"");
+    let feature = match key {
+        "seed" => Feature::Seed,
+        "frequency_penalty" if !is_default => Feature::FrequencyPenalty,
+        "presence_penalty" if !is_default => Feature::PresencePenalty,
+        "top_k" => Feature::TopK,
+        "reasoning_effort" | "reasoning" if !is_default => Feature::ReasoningEffort,
+        "verbosity" => Feature::Verbosity,
+        "prompt_cache_key" => Feature::CacheKey,
+        "service_tier" if !is_default => Feature::ServiceTier,
+        "metadata" if !is_default => Feature::Metadata,
+        _ => return,
+    };
+    outline.ask(feature, format_args!("{key}"));
+}
+
+pub(in super::super) fn note_temperature(
+    outline: &mut Outline,
+    raw: Raw,
+) -> Result<(), RequestError> {
+    let at = format_args!("temperature");
+    if read::number(raw, at)? > 1.0 {
+        outline.ask(Feature::HighTemperature, at);
+    }
+    Ok(())
+}
+
+/// A document, as either of OpenAI's dialects has it.
+pub(in super::super) fn note_file(outline: &mut Outline, file: &Typed, at: fmt::Arguments) {
+    let feature = match (file.file_id, file.file_data, file.file_url) {
+        (Some(_), ..) => Feature::Stored,
+        (_, Some(data), _) if data.get().starts_with("\"data:application/pdf;") => {
+            Feature::DocumentPdf
+        }
+        (_, Some(data), _) if data.get().starts_with("\"http") => Feature::DocumentUrl,
+        (_, Some(_), _) => Feature::DocumentOther,
+        (_, _, Some(_)) => Feature::DocumentUrl,
+        _ => Feature::NewContent,
+    };
+    outline.ask(feature, at);
+}
+
+/// Tools are long and few are strict: what does not hold the word is not read.
+pub(in super::super) fn note_strict(outline: &mut Outline, function: Raw, at: fmt::Arguments) {
+    #[derive(Deserialize)]
+    struct Strict {
+        strict: Option<bool>,
+    }
+    if function.get().contains("\"strict\"")
+        && let Ok(Strict { strict: Some(true) }) = serde_json::from_str(function.get())
+    {
+        outline.ask(Feature::StrictTools, format_args!("{at}.strict"));
+    }
+}
+
+/// Whether an `image_url` has a `detail` other than the default. A data URL may have megabytes and is not searched:
+/// the key stands before it or behind it.
+fn has_detail(image: Raw) -> bool {
+    const SEARCHED_BYTES: usize = 128;
+    let bytes = image.get().as_bytes();
+    let start = bytes.get(..SEARCHED_BYTES).unwrap_or(bytes);
+    let end = bytes.len().saturating_sub(SEARCHED_BYTES);
+    let end = bytes.get(end..).unwrap_or_default();
+    let is_there = |part: &[u8]| part.windows(8).any(|window| window == b"\"detail\"");
+    if !is_there(start) && !is_there(end) {
+        return false;
+    }
+    let image: Option<Object<Typed>> = serde_json::from_str(image.get()).ok();
+    let detail = image.and_then(|image| image.0.detail);
+    detail.is_some_and(|detail| !matches!(detail.get(), "\"auto\"" | "null"))
+}
+
+/// What was thought in a former turn, as OpenRouter's clients give it back: each piece names whose it is.
+fn note_details(outline: &mut Outline, details: Raw, index: usize) {
+    let details: Vec<Object<Detail>> = serde_json::from_str(details.get()).unwrap_or_default();
+    let at = format_args!("messages[{index}].reasoning_details");
+    for Object(detail) in details {
+        outline.ask(detail.feature(), at);
+    }
+}
+
+/// A piece of `reasoning_details`
+/// (<https://openrouter.ai/docs/use-cases/reasoning-tokens>, "Preserving reasoning blocks", 2026-11-21).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Detail<'a> {
+    #[serde(borrow)]
+    format: Option<Text<'a>>,
+    #[serde(borrow)]
+    signature: Option<Raw<'a>>,
+    #[serde(borrow)]
+    data: Option<Raw<'a>>,
+}
+
+impl Detail<'_> {
+    fn feature(&self) -> Feature {
+        let format = self.format.as_ref().map(|format| &*format.0);
+        let is_signed = [self.signature, self.data]
+            .iter()
+            .flatten()
+            .any(|words| read::kind(words) == Kind::Text);
+        match format.filter(|_| is_signed) {
+            Some("anthropic-claude-v1") => Feature::AnthropicReasoning,
+            Some("openai-responses-v1") => Feature::OpenaiReasoning,
+            Some("google-gemini-v1") => Feature::GoogleReasoning,
+            _ => Feature::Reasoning,
+        }
     }
 }
 
@@ -353,10 +548,10 @@ pub(in super::super) fn note_format(
         Some("\"text\"") => {}
         Some("\"json_object\"") => {
             outline.wants_json_object = true;
-            outline.unportable(at);
+            outline.ask(Feature::JsonMode, at);
         }
         Some("\"json_schema\"") => outline.wants_json_schema = true,
-        Some(_) => outline.unportable(at),
+        Some(_) => outline.ask(Feature::ProviderOnly, at),
         None => {
             return Err(read::missing(
                 format_args!("{at}.type"),
@@ -380,7 +575,7 @@ pub(in super::super) fn note_tool_choice(
     };
     let is_function = choice.kind.is_some_and(|kind| kind.get() == "\"function\"");
     if !is_name && !is_function {
-        outline.unportable(at);
+        outline.ask(Feature::ProviderOnly, at);
     }
     Ok(())
 }

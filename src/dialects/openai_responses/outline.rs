@@ -1,7 +1,6 @@
 //! What one pass over a request to the Responses API tells; see `dialects/outline.rs`.
 //!
-//! Fields that another dialect could not carry are named here and nowhere else. What is dropped instead is
-//! listed in `request.rs`.
+//! What not every dialect can carry is noted here and nowhere else.
 //!
 //! An answer in the `background` is refused whatever the target speaks: it is fetched later, by its id, and the
 //! router has no such path.
@@ -13,7 +12,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::ClientDialect;
-use super::super::openai_chat::{Typed, note_format, note_tool_choice};
+use super::super::feature::Feature;
+use super::super::openai_chat::{
+    Typed, note_file, note_format, note_setting, note_strict, note_temperature, note_tool_choice,
+};
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
 use super::super::read::{self, Kind, Raw};
@@ -27,7 +29,7 @@ pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     let scanned = scan(body, &mut reader)?;
     let mut outline = reader.outline.with(scanned)?;
     // What OpenAI keeps may stand for the input.
-    if outline.message_count == 0 && outline.has_unportable.is_none() {
+    if outline.message_count == 0 && !outline.asks.has(Feature::Stored) {
         return Err(read::missing(
             format_args!("input"),
             "it is what is asked, a string or an array of items",
@@ -63,6 +65,8 @@ pub(super) struct Item<'a> {
     pub arguments: Option<Raw<'a>>,
     #[serde(borrow)]
     pub output: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub encrypted_content: Option<Raw<'a>>,
 }
 
 impl<'a> Item<'a> {
@@ -109,6 +113,10 @@ impl<'a> Reader<'a> for ResponsesReader {
             "conversation",
             "prompt",
             "moderation",
+            "reasoning",
+            "prompt_cache_key",
+            "service_tier",
+            "metadata",
         ]
     }
 
@@ -138,7 +146,7 @@ impl<'a> Reader<'a> for ResponsesReader {
                 let user = read::text(raw, at)?;
                 outline.user.get_or_insert_with(|| user.into_owned());
             }
-            _ => self.unportable_field(key, raw)?,
+            _ => self.asked_field(key, raw)?,
         }
         Ok(())
     }
@@ -195,8 +203,24 @@ impl ResponsesReader {
                     None => return Err(read::missing(at, "it holds what the function returned")),
                 }
             }
-            "reasoning" => {}
-            _ => self.outline.unportable(format_args!("{at}.type")),
+            "reasoning" => {
+                let sealed = item.encrypted_content;
+                let is_sealed = sealed.is_some_and(|sealed| read::kind(sealed) == Kind::Text);
+                let feature = if is_sealed {
+                    Feature::OpenaiReasoning
+                } else {
+                    Feature::Reasoning
+                };
+                self.outline.ask(feature, at);
+            }
+            "item_reference" => {
+                let at = format_args!("{at}.type");
+                self.outline.ask(Feature::Stored, at);
+            }
+            _ => {
+                let at = format_args!("{at}.type");
+                self.outline.ask(Feature::NewContent, at);
+            }
         }
         self.turn(&kind, [Some(raw), None], before);
         Ok(())
@@ -258,18 +282,32 @@ impl ResponsesReader {
         };
         let kind = read::text(kind, format_args!("{at}.type"))?;
         match &*kind {
-            "input_text" | "output_text" => self.words(part.text, format_args!("{at}.text"))?,
+            "input_text" | "output_text" => {
+                self.words(part.text, format_args!("{at}.text"))?;
+                let is_some = |cited: &RawValue| !matches!(cited.get(), "null" | "[]");
+                if part.annotations.is_some_and(is_some) {
+                    let at = format_args!("{at}.annotations");
+                    self.outline.ask(Feature::CitedText, at);
+                }
+            }
             "refusal" => self.words(part.refusal, format_args!("{at}.refusal"))?,
             "input_image" => {
                 self.outline.image_count = self.outline.image_count.saturating_add(1);
+                let is_other = |raw: &RawValue| !matches!(raw.get(), "\"auto\"" | "null");
+                if part.detail.is_some_and(is_other) {
+                    let at = format_args!("{at}.detail");
+                    self.outline.ask(Feature::ImageDetail, at);
+                }
                 if part.file_id.is_some() {
-                    self.outline.unportable(format_args!("{at}.file_id"));
+                    let at = format_args!("{at}.file_id");
+                    self.outline.ask(Feature::Stored, at);
                 } else if part.image_url.is_none() {
                     let remedy = "it is an https URL, or a data URL";
                     return Err(read::missing(format_args!("{at}.image_url"), remedy));
                 }
             }
-            _ => self.outline.unportable(at),
+            "input_file" => note_file(&mut self.outline, &part, at),
+            _ => self.outline.ask(Feature::NewContent, at),
         }
         Ok(())
     }
@@ -292,8 +330,9 @@ impl ResponsesReader {
             let tool: Typed = read::object(raw, at, "an object with `type` and `name`")?;
             // The others run at OpenAI, or have inputs that are no JSON.
             if tool.kind.is_none_or(|kind| kind.get() != "\"function\"") {
-                self.outline.unportable(at);
+                self.outline.ask(Feature::ProviderTools, at);
             }
+            note_strict(&mut self.outline, raw, at);
             self.outline.tool_count = self.outline.tool_count.saturating_add(1);
             self.outline.text.push_json(raw);
             Ok(())
@@ -302,6 +341,10 @@ impl ResponsesReader {
 
     fn format(&mut self, raw: Raw) -> Result<(), RequestError> {
         let config: Typed = read::object(raw, format_args!("text"), "an object")?;
+        if config.verbosity.is_some() {
+            let at = format_args!("text.verbosity");
+            self.outline.ask(Feature::Verbosity, at);
+        }
         let Some(format) = config.format else {
             return Ok(());
         };
@@ -310,12 +353,13 @@ impl ResponsesReader {
         note_format(&mut self.outline, format, format_args!("text.format"))
     }
 
-    /// Fields of which only some values are beyond other dialects.
-    fn unportable_field(&mut self, key: &str, raw: Raw) -> Result<(), RequestError> {
+    /// Fields of which some values are beyond some dialects.
+    fn asked_field(&mut self, key: &str, raw: Raw) -> Result<(), RequestError> {
         let at = format_args!("{key}");
         match key {
             "tool_choice" => note_tool_choice(&mut self.outline, raw, at)?,
-            "temperature" | "top_p" => {
+            "temperature" => note_temperature(&mut self.outline, raw)?,
+            "top_p" => {
                 read::number(raw, at)?;
             }
             "parallel_tool_calls" => {
@@ -330,20 +374,26 @@ impl ResponsesReader {
             }
             "store" => {
                 if read::flag(raw, at)? {
-                    self.outline.unportable(at);
+                    self.outline.ask(Feature::Stored, at);
                 }
             }
             // The others of its values are about tools that are named already, or about reasoning.
             "include" => read::each(raw, at, &mut |index, raw| {
                 if raw.get() == "\"message.output_text.logprobs\"" {
-                    self.outline.unportable(format_args!("include[{index}]"));
+                    let at = format_args!("include[{index}]");
+                    self.outline.ask(Feature::Logprobs, at);
                 }
                 Ok(())
             })?,
             "top_logprobs" if raw.get() == "0" => {}
             // How a stream is padded.
             "stream_options" => {}
-            _ => self.outline.unportable(at),
+            "top_logprobs" => self.outline.ask(Feature::Logprobs, at),
+            "previous_response_id" | "conversation" | "prompt" => {
+                self.outline.ask(Feature::Stored, at);
+            }
+            "moderation" => self.outline.ask(Feature::ProviderOnly, at),
+            _ => note_setting(&mut self.outline, key, raw),
         }
         Ok(())
     }

@@ -1,0 +1,52 @@
+//! `docs/dialects.md` says of every feature what each dialect carries, and says what the code does.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use waypost::dialects::{Dialect, Feature};
+
+use super::expect::Report;
+
+/// The table's cells by feature and dialect.
+fn table() -> BTreeMap<(String, String), String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dialects.md");
+    let text = fs::read_to_string(path).unwrap();
+    let cells = |line: &str| -> Vec<String> {
+        let cells = line.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    };
+    let lines = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| feature |"));
+    let mut lines = lines.take_while(|line| line.starts_with('|')).map(cells);
+    let head = lines.next().unwrap();
+    let rows = lines.skip(1).flat_map(|row| {
+        let feature = row[0].trim_matches('`').to_owned();
+        let cells = head.iter().zip(row).skip(2);
+        let cells = cells.map(move |(dialect, cell)| ((feature.clone(), dialect.clone()), cell));
+        cells.collect::<Vec<_>>()
+    });
+    rows.collect()
+}
+
+#[test]
+fn the_table_of_features_is_what_dialects_carry() {
+    let mut report = Report::default();
+    let mut told = table();
+    for feature in Feature::ALL {
+        for dialect in Dialect::ALL {
+            let fate = match (dialect.carries().has(*feature), feature.is_essential()) {
+                (true, _) => "carried",
+                (false, true) => "no candidate",
+                (false, false) => "dropped",
+            };
+            let place = (feature.name().to_owned(), dialect.name().to_owned());
+            let cell = told.remove(&place).unwrap_or_default();
+            report.same(&format!("{place:?} in docs/dialects.md"), fate, &cell);
+        }
+    }
+    for place in told.keys() {
+        report.problem(format!("{place:?} in docs/dialects.md is nothing we know"));
+    }
+}
