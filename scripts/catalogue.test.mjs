@@ -48,7 +48,22 @@ test('the names that rows may use are those of the code', () => {
   assert.deepEqual([...NAMES.dialect.keys()].sort(), ['anthropic', 'bedrock', 'cohere', 'gemini', 'openai-chat', 'openai-responses']);
   assert.equal(NAMES.quirk.get('max_tokens_only'), 'MaxTokensOnly');
   assert.deepEqual([...NAMES.policy.keys()], ['zero_retention', 'retained', 'trains']);
-  assert.deepEqual([...NAMES.ability.keys()], ['tools', 'json_schema', 'images', 'prefill']);
+  assert.deepEqual(
+    [...NAMES.ability.keys()],
+    [
+      'tools',
+      'json_schema',
+      'images',
+      'prefill',
+      'reasoning',
+      'completions',
+      'embeddings',
+      'image_generation',
+      'speech',
+      'transcription',
+      'moderation',
+    ],
+  );
 });
 
 test('a row becomes a constant with what the Worker needs of it', () => {

@@ -109,6 +109,7 @@ fn spliced(dialect: ClientDialect, body: &[u8]) -> Vec<u8> {
         answer_tokens_default: Tokens(9),
         prefill: None,
         quirks: Quirks::NONE,
+        carried: waypost::dialects::Features::ALL,
     };
     let sent = encode_request(dialect, dialect.into(), body, &shape);
     sent.map(|sent| sent.body).unwrap_or_default()

@@ -7,7 +7,9 @@ use waypost::chat::{AttemptFailure, Usage};
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Plan, plan};
-use waypost::dialects::{ClientDialect, Dialect, Outline, Quirks, Shape, encode_request, outline};
+use waypost::dialects::{
+    ClientDialect, Dialect, Features, Outline, Quirks, Shape, encode_request, outline,
+};
 use waypost::health::{Expected, Health, Observation, View};
 use waypost::units::{Millis, Tokens, UnixMillis};
 
@@ -177,6 +179,7 @@ pub fn prepared(world: &World, body: &[u8]) -> Option<Vec<u8>> {
         answer_tokens_default: Tokens(4_096),
         prefill: None,
         quirks: Quirks::NONE,
+        carried: Features::ALL,
     };
     let sent = encode_request(ClientDialect::OpenaiChat, Dialect::OpenaiChat, body, &shape);
     sent.ok().map(|sent| sent.body)

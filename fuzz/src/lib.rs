@@ -212,6 +212,7 @@ pub fn request(bytes: &[u8]) {
                 tokens: Tokens(2),
             }),
             quirks: Quirks::NONE,
+            carried: provider.carries(),
         };
         // The exchange outlines first, so what fails there is only spliced here, to see that nothing breaks.
         let is_own = provider == client.into();

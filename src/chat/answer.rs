@@ -2,18 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reasoning::Seal;
 use crate::units::Tokens;
 
 /// What a model answered, whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     /// The provider's own id for it.
     pub id: String,
     /// The model's name, as the provider gives it.
     pub model: String,
     pub text: String,
+    /// Why it will not answer, where the provider keeps that apart from the text.
+    pub refusal: String,
     /// What the model thought aloud before it answered, where the provider shows it.
     pub reasoning: String,
+    /// What the provider wants back of that in the next turn, each with how much of `reasoning`, in bytes, ends with it.
+    pub seals: Vec<(usize, Seal<'static>)>,
+    /// Sources of the text.
+    pub citations: Vec<Citation>,
+    /// How likely each token of the text was, where that was asked for.
+    pub logprobs: Vec<TokenLogprob>,
     pub calls: Vec<ToolCall>,
     /// Absent until the provider has said why it stopped: such an answer is not finished.
     pub finish: Option<FinishReason>,
@@ -24,7 +33,23 @@ impl Answer {
     /// Whether it says anything at all.
     #[must_use]
     pub fn has_content(&self) -> bool {
-        !self.text.is_empty() || !self.reasoning.is_empty() || !self.calls.is_empty()
+        let texts = [&self.text, &self.refusal, &self.reasoning];
+        texts.iter().any(|text| !text.is_empty()) || !self.calls.is_empty()
+    }
+
+    /// Its thoughts, one piece for each seal, and what is not sealed last.
+    #[must_use]
+    pub fn thoughts(&self) -> Vec<(&str, Option<&Seal<'static>>)> {
+        let mut start = 0;
+        let mut thoughts = Vec::with_capacity(self.seals.len() + 1);
+        for (end, seal) in &self.seals {
+            let text = self.reasoning.get(start..*end).unwrap_or_default();
+            thoughts.push((text, Some(seal)));
+            start = *end;
+        }
+        let rest = self.reasoning.get(start..).unwrap_or_default();
+        thoughts.extend((!rest.is_empty()).then_some((rest, None)));
+        thoughts
     }
 
     /// Whether it is of no use: it says nothing, and not because it was filtered or ran out of tokens.
@@ -45,6 +70,37 @@ pub struct ToolCall {
     pub name: String,
     /// A JSON text, as the model wrote it; it may be invalid.
     pub arguments: String,
+    /// Google's seal on it, which it wants back with the call.
+    pub signature: Option<String>,
+}
+
+/// A source of what was answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Citation {
+    /// Empty where the source is a document of the request.
+    pub url: String,
+    pub title: String,
+    /// What the source says; empty where the provider does not tell.
+    pub cited: String,
+    /// The piece of the answer's text, in characters; absent where the provider does not tell.
+    pub span: Option<(u32, u32)>,
+}
+
+/// How likely a token was, as a natural logarithm.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenLogprob {
+    pub chosen: Alternative,
+    /// The likeliest tokens in its place.
+    pub top: Vec<Alternative>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Alternative {
+    pub token: String,
+    /// At most 0.
+    pub logprob: f64,
+    /// Its UTF-8, where the provider tells it: a token may be a part of a character.
+    pub bytes: Option<Vec<u8>>,
 }
 
 /// Why an answer ended.

@@ -23,24 +23,37 @@ impl Collector {
             }
             Event::Text(piece) => self.answer.text.push_str(&piece),
             Event::Reasoning(piece) => self.answer.reasoning.push_str(&piece),
+            Event::Seal(seal) => self.answer.seals.push((self.answer.reasoning.len(), seal)),
+            Event::Refusal(piece) => self.answer.refusal.push_str(&piece),
+            Event::Citation(citation) => self.answer.citations.push(citation),
+            Event::Logprobs(tokens) => self.answer.logprobs.extend(tokens),
             Event::CallStart { index, id, name } => {
                 self.indices.push(index);
                 self.answer.calls.push(ToolCall {
                     id,
                     name,
-                    arguments: String::new(),
+                    ..ToolCall::default()
                 });
             }
             Event::CallArguments { index, piece } => {
-                let place = self.indices.iter().rposition(|known| *known == index);
-                if let Some(call) = place.and_then(|place| self.answer.calls.get_mut(place)) {
+                if let Some(call) = self.call(index) {
                     call.arguments.push_str(&piece);
+                }
+            }
+            Event::CallSignature { index, signature } => {
+                if let Some(call) = self.call(index) {
+                    call.signature = Some(signature);
                 }
             }
             Event::Finish(reason) => self.answer.finish = Some(reason),
             Event::Usage(usage) => self.answer.usage = Some(usage),
             Event::End => {}
         }
+    }
+
+    fn call(&mut self, index: u32) -> Option<&mut ToolCall> {
+        let place = self.indices.iter().rposition(|known| *known == index)?;
+        self.answer.calls.get_mut(place)
     }
 
     #[must_use]

@@ -1,13 +1,14 @@
 //! One step of a streamed answer.
 
-use super::answer::{FinishReason, Usage};
+use super::answer::{Citation, FinishReason, TokenLogprob, Usage};
+use super::reasoning::Seal;
 
 /// What one piece of a provider's stream says.
 ///
 /// A translator emits `Start` at most once and before all that is said, `Finish` at most once, and `End` only for the
 /// wire format's own end marker. A stream that says nothing may have `Usage` or `End` without `Start`. Choices beyond
 /// the first are never translated: a request for several goes only to targets that speak the client's dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The answer begins. No content yet: providers send this before they know whether they can answer.
     Start {
@@ -16,6 +17,14 @@ pub enum Event {
     },
     Text(String),
     Reasoning(String),
+    /// What ends a piece of reasoning, which began with the last seal; it comes back in the next turn.
+    Seal(Seal<'static>),
+    /// Why it will not answer.
+    Refusal(String),
+    /// A source of the text so far.
+    Citation(Citation),
+    /// Of the tokens of the text that came with it.
+    Logprobs(Vec<TokenLogprob>),
     /// A tool call begins. `index` counts the calls of this answer from 0.
     CallStart {
         index: u32,
@@ -26,6 +35,11 @@ pub enum Event {
     CallArguments {
         index: u32,
         piece: String,
+    },
+    /// The provider's seal on a call.
+    CallSignature {
+        index: u32,
+        signature: String,
     },
     Finish(FinishReason),
     /// Totals so far; the last one counts.
@@ -39,10 +53,17 @@ impl Event {
     #[must_use]
     pub fn is_good_token(&self) -> bool {
         match self {
-            Self::Text(piece) | Self::Reasoning(piece) => !piece.is_empty(),
+            Self::Text(piece) | Self::Reasoning(piece) | Self::Refusal(piece) => !piece.is_empty(),
             Self::CallStart { .. } => true,
             Self::CallArguments { piece, .. } => !piece.is_empty(),
-            Self::Start { .. } | Self::Finish(_) | Self::Usage(_) | Self::End => false,
+            Self::Start { .. }
+            | Self::Seal(_)
+            | Self::Citation(_)
+            | Self::Logprobs(_)
+            | Self::CallSignature { .. }
+            | Self::Finish(_)
+            | Self::Usage(_)
+            | Self::End => false,
         }
     }
 }

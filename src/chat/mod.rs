@@ -13,13 +13,15 @@ mod answer;
 mod collect;
 mod event;
 mod failure;
+mod reasoning;
 mod request;
 
-pub use answer::{Answer, FinishReason, ToolCall, Usage};
+pub use answer::{Alternative, Answer, Citation, FinishReason, TokenLogprob, ToolCall, Usage};
 pub use collect::Collector;
 pub use event::Event;
 pub use failure::{AttemptFailure, Phase, ProviderError, RequestError};
+pub use reasoning::{Effort, Reasoning, Seal, SealForm, Signer};
 pub use request::{
-    AssistantMessage, Format, Image, Message, Part, Request, RequestedCall, Tool, ToolChoice,
-    ToolResult,
+    AssistantMessage, Audio, CacheMarker, Document, DocumentSource, Format, Image, Message, Part,
+    Request, RequestedCall, Tool, ToolChoice, ToolResult,
 };

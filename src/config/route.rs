@@ -15,7 +15,7 @@ use super::schema::route::{
 };
 use super::strategy::Strategy;
 use super::{Checked, Problem, Revision, parse_tree};
-use crate::dialects::{ClientDialect, Dialect, Endpoint, Features, Quirks};
+use crate::dialects::{ClientDialect, Dialect, Endpoint, Feature, Features, Quirks};
 use crate::providers::{Ability, Provider, Terms};
 use crate::units::{MicroUsd, Millis};
 
@@ -86,14 +86,18 @@ impl Target {
         self.terms.quirks.unwrap_or(self.provider.quirks)
     }
 
-    /// What it gets of a request of `client`: all of what is passed on as it is.
+    /// What it gets of a request of `client`: all of what is passed on as it is; of another dialect's, no word on how much
+    /// to think unless it is known to think, because those that do not refuse the request.
     #[must_use]
     pub fn carries(&self, client: Option<ClientDialect>, endpoint: Endpoint) -> Features {
         if client.is_some_and(|client| self.speaks(client, endpoint)) {
-            Features::ALL
-        } else {
-            self.provider.dialect.carries()
+            return Features::ALL;
         }
+        let carried = self.provider.dialect.carries();
+        if self.terms.is_known_to(Ability::Reasoning) {
+            return carried;
+        }
+        carried.without(Feature::ReasoningEffort)
     }
 }
 

@@ -152,6 +152,11 @@ impl Features {
     }
 
     #[must_use]
+    pub const fn without(self, feature: Feature) -> Self {
+        Self(self.0 & !(1 << feature as u64))
+    }
+
+    #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -164,16 +169,52 @@ impl Dialect {
         use Feature as F;
         match self {
             Self::OpenaiChat => Features::of(&[
+                F::DocumentPdf,
+                F::DocumentText,
+                F::AudioIn,
                 F::JsonMode,
+                F::Logprobs,
                 F::Stop,
                 F::BlankStop,
+                F::Seed,
+                F::FrequencyPenalty,
+                F::PresencePenalty,
                 F::HighTemperature,
+                F::ReasoningEffort,
+                F::Verbosity,
+                F::CacheKey,
+                F::ServiceTier,
+                F::Metadata,
                 F::StrictTools,
             ]),
-            Self::Anthropic => Features::of(&[F::Stop, F::ManyStops, F::ToolErrors]),
-            Self::OpenaiResponses => {
-                Features::of(&[F::JsonMode, F::HighTemperature, F::StrictTools])
-            }
+            Self::Anthropic => Features::of(&[
+                F::DocumentPdf,
+                F::DocumentText,
+                F::DocumentUrl,
+                F::Stop,
+                F::ManyStops,
+                F::Citations,
+                F::TopK,
+                F::AnthropicReasoning,
+                F::CacheMarkers,
+                F::ToolErrors,
+            ]),
+            Self::OpenaiResponses => Features::of(&[
+                F::DocumentPdf,
+                F::DocumentOther,
+                F::DocumentText,
+                F::DocumentUrl,
+                F::JsonMode,
+                F::Logprobs,
+                F::HighTemperature,
+                F::ReasoningEffort,
+                F::Verbosity,
+                F::OpenaiReasoning,
+                F::CacheKey,
+                F::ServiceTier,
+                F::Metadata,
+                F::StrictTools,
+            ]),
             Self::Cohere => Features::of(&[F::JsonMode, F::Stop, F::StrictTools]),
             Self::Gemini => Features::of(&[
                 F::JsonMode,

@@ -196,6 +196,8 @@ pub struct Shape<'a> {
     pub prefill: Option<Prefill<'a>>,
     /// What the provider wants otherwise than its dialect says.
     pub quirks: Quirks,
+    /// What the target can be given.
+    pub carried: Features,
 }
 
 /// The beginning of an answer.
@@ -255,7 +257,7 @@ fn translate(
     body: &[u8],
     shape: &Shape,
 ) -> Result<Outgoing, RequestError> {
-    if let Some(ask) = outline(client, body)?.asks.beyond(provider.carries()) {
+    if let Some(ask) = outline(client, body)?.asks.beyond(shape.carried) {
         return Err(RequestError::NotTranslatable {
             field: ask.field.clone(),
             dialect: provider.name(),
@@ -266,6 +268,9 @@ fn translate(
         _ => Cow::Borrowed(body),
     };
     let mut request = parse_request(client, &body)?;
+    if !shape.carried.has(Feature::ReasoningEffort) {
+        request.effort = None;
+    }
     if let Some(prefill) = shape.prefill {
         let begun = AssistantMessage {
             parts: vec![Part::Text(prefill.text.into())],

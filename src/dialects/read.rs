@@ -157,6 +157,19 @@ pub(super) fn number(raw: Raw, at: fmt::Arguments) -> Result<f64, RequestError> 
     value(raw, at, "a number")
 }
 
+/// A number within a range, ends included.
+pub(super) fn number_within(
+    raw: Raw,
+    at: fmt::Arguments,
+    (least, most): (f64, f64),
+) -> Result<f64, RequestError> {
+    let number = number(raw, at)?;
+    if (least..=most).contains(&number) {
+        return Ok(number);
+    }
+    Err(invalid(at, &format!("a number from {least} to {most}")))
+}
+
 pub(super) fn tokens(raw: Raw, at: fmt::Arguments) -> Result<Tokens, RequestError> {
     value(raw, at, "a whole number, 0 or more").map(Tokens)
 }

@@ -468,6 +468,7 @@ fn key_text(key: Raw<'_>) -> std::borrow::Cow<'_, str> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Features;
     use super::*;
 
     const MODEL: &str = "the \"model\"";
@@ -479,6 +480,7 @@ mod tests {
             answer_tokens_default: Tokens(1),
             prefill: None,
             quirks: Quirks::NONE,
+            carried: Features::ALL,
         }
     }
 

@@ -425,6 +425,7 @@ impl Attempt {
         self.usage = answer.usage;
         self.answer.push(&answer.text);
         self.answer.push(&answer.reasoning);
+        self.answer.push(&answer.refusal);
         for call in &answer.calls {
             self.answer.push(&call.arguments);
         }
@@ -456,6 +457,7 @@ impl Attempt {
             match event {
                 Event::Text(piece)
                 | Event::Reasoning(piece)
+                | Event::Refusal(piece)
                 | Event::CallArguments { piece, .. } => self.answer.push(piece),
                 Event::Finish(reason) => {
                     self.finish = Some(*reason);
@@ -466,7 +468,12 @@ impl Attempt {
                     self.finished_at.get_or_insert(now);
                 }
                 Event::Usage(usage) => self.usage = Some(*usage),
-                Event::Start { .. } | Event::CallStart { .. } => {}
+                Event::Start { .. }
+                | Event::CallStart { .. }
+                | Event::CallSignature { .. }
+                | Event::Seal(_)
+                | Event::Citation(_)
+                | Event::Logprobs(_) => {}
             }
         }
     }

@@ -79,6 +79,7 @@ pub(super) fn call(
         answer_tokens_default: ANSWER_TOKENS_DEFAULT,
         prefill,
         quirks: target.quirks(),
+        carried: target.carries(Some(order.client), order.endpoint()),
     };
     let outgoing = outgoing(order, target, &shape)?;
     let place = match &target.provider.auth {

@@ -51,7 +51,9 @@ impl Shown {
         for event in events {
             match event {
                 Event::Text(piece) => self.text.push_str(piece),
-                Event::CallStart { .. } | Event::CallArguments { .. } => self.is_beyond = true,
+                Event::CallStart { .. } | Event::CallArguments { .. } | Event::Refusal(_) => {
+                    self.is_beyond = true;
+                }
                 _ => {}
             }
         }

@@ -165,6 +165,8 @@ pub enum Ability {
     Images,
     /// Goes on with an answer whose beginning is the last message.
     Prefill,
+    /// Thinks before it answers, and takes how much. Asked of any other, most providers refuse the request.
+    Reasoning,
     /// Speaks OpenAI's legacy completions. Only where stated: all others are asked in a conversation.
     Completions,
     Embeddings,
@@ -177,11 +179,12 @@ pub enum Ability {
 }
 
 impl Ability {
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "tools",
         "json_schema",
         "images",
         "prefill",
+        "reasoning",
         "completions",
         "embeddings",
         "image_generation",
@@ -213,6 +216,7 @@ impl Ability {
             Self::JsonSchema => "json_schema",
             Self::Images => "images",
             Self::Prefill => "prefill",
+            Self::Reasoning => "reasoning",
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::ImageGeneration => "image_generation",
@@ -229,6 +233,7 @@ impl Ability {
             "json_schema" => Some(Self::JsonSchema),
             "images" => Some(Self::Images),
             "prefill" => Some(Self::Prefill),
+            "reasoning" => Some(Self::Reasoning),
             "completions" => Some(Self::Completions),
             "embeddings" => Some(Self::Embeddings),
             "image_generation" => Some(Self::ImageGeneration),

@@ -10,14 +10,18 @@
 //! | `.stream.txt`, of a provider | `.stream.chat`, and `.stream.for-<dialect>.txt` for each client |
 //! | `.<status>.error.json`, of a provider | `.<status>.error.chat` |
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use waypost::chat::{Answer, AttemptFailure, Collector, Event, ProviderError, RequestError, Usage};
+use waypost::chat::{
+    Alternative, Answer, AttemptFailure, Citation, Collector, Event, ProviderError, RequestError,
+    Seal, TokenLogprob, Usage,
+};
 use waypost::dialects::{
-    self, ClientDialect, ClientError, Dialect, Framing, Outline, Quirks, Shape, StreamDecoder,
-    StreamEncoder, StreamFault,
+    self, ClientDialect, ClientError, Dialect, Features, Framing, Outline, Quirks, Shape,
+    StreamDecoder, StreamEncoder, StreamFault,
 };
 use waypost::units::{Millis, Tokens, UnixMillis};
 use waypost::{eventstream, sse};
@@ -97,7 +101,10 @@ fn requests_are_outlined_and_encoded() {
             report.compare(&extended(&base, "outline"), pretty(&told).as_bytes());
             // The exchange outlines first, so what fails there is never encoded.
             for provider in Dialect::ALL.into_iter().filter(|_| outline.is_ok()) {
-                let shape = shape(outline.as_ref().is_ok_and(|outline| outline.is_streaming));
+                let shape = Shape {
+                    carried: provider.carries(),
+                    ..shape(outline.as_ref().is_ok_and(|outline| outline.is_streaming))
+                };
                 let sent = match dialects::encode_request(client, provider, &body, &shape) {
                     Ok(sent) if provider == client.into() => sent.body,
                     Ok(sent) => reindented(&sent.body),
@@ -114,6 +121,8 @@ fn requests_are_outlined_and_encoded() {
 fn a_request_written_in_its_own_dialect_loses_nothing_more_when_read_again() {
     let mut report = Report::default();
     for client in ClientDialect::ALL {
+        let lost = lost(client.into());
+        let mut used = BTreeSet::new();
         for (name, path) in inputs(&place(client.into()), ".request.json") {
             let body = fs::read(&path).unwrap();
             let write = |body: &[u8]| {
@@ -131,10 +140,82 @@ fn a_request_written_in_its_own_dialect_loses_nothing_more_when_read_again() {
             {
                 let base = path.with_file_name(&name);
                 report.compare(&extended(&base, "again.json"), &reindented(&once));
+                let mut found = Vec::new();
+                let spliced = dialects::encode_request(client, client.into(), &body, &shape(false));
+                differences("", &tree(&spliced.unwrap().body), &tree(&once), &mut found);
+                for place in found {
+                    let allowed = lost.iter().find(|lost| is_within(&place, &lost.0));
+                    match allowed {
+                        Some((allowed, _)) => drop(used.insert(allowed.clone())),
+                        None => {
+                            report.problem(format!("{}: {place} is lost in {name}", client.name()));
+                        }
+                    }
+                }
                 let twice = reindented(&write(&once).unwrap());
                 report.same(&name, &lossy(&reindented(&once)), &lossy(&twice));
             }
         }
+        for (allowed, _) in lost.iter().filter(|(allowed, _)| !used.contains(allowed)) {
+            report.problem(format!("{}: {allowed} is lost nowhere", client.name()));
+        }
+    }
+}
+
+/// `[again]` of a dialect's about.toml: the fields that change when a request is read and written again, and why.
+fn lost(dialect: Dialect) -> Vec<(String, String)> {
+    let about = fs::read_to_string(place(dialect).join("about.toml")).unwrap();
+    let lines = about.lines().skip_while(|line| *line != "[again]").skip(1);
+    let entries = lines.filter_map(|line| line.split_once("\" = \""));
+    let entry = |(path, why): (&str, &str)| (path.trim_matches('"').to_owned(), why.to_owned());
+    entries.map(entry).collect()
+}
+
+fn tree(json: &[u8]) -> Value {
+    serde_json::from_slice(json).unwrap()
+}
+
+fn is_within(place: &str, allowed: &str) -> bool {
+    let rest = place.strip_prefix(allowed);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The paths of what differs, without the places in arrays. Null is as good as absent.
+fn differences(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
+    match (one, other) {
+        _ if plain(one).is_some() && plain(one) == plain(other) => {}
+        (Value::Object(one), Value::Object(other)) => {
+            let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            for name in names {
+                let at = format!("{at}.{name}");
+                let values = [one, other].map(|tree| tree.get(name).unwrap_or(&Value::Null));
+                differences(at.trim_start_matches('.'), values[0], values[1], found);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (one, other) in one.iter().zip(other) {
+                differences(&format!("{at}[]"), one, other, found);
+            }
+        }
+        (Value::Number(one), Value::Number(other)) if one.as_f64() == other.as_f64() => {}
+        _ if one != other => found.push(at.to_owned()),
+        _ => {}
+    }
+}
+
+/// What is said where there is one text alone: a string, one part, or one message of the user's.
+fn plain(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Array(parts) => match parts.as_slice() {
+            [Value::Object(part)] if part.len() == 2 => {
+                let is_user = part.get("role").is_some_and(|role| role == "user");
+                let content = part.get("content").filter(|_| is_user);
+                part.get("text").or(content).and_then(plain)
+            }
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -324,6 +405,7 @@ fn shape(is_streaming: bool) -> Shape<'static> {
         answer_tokens_default: Tokens(4096),
         prefill: None,
         quirks: Quirks::NONE,
+        carried: Features::ALL,
     }
 }
 
@@ -381,11 +463,16 @@ fn collect(steps: &[Result<Event, StreamFault>]) -> Answer {
     collector.finish()
 }
 
-/// Everything but ids and figures that a stream may lack. Calls' arguments count as the JSON they are.
+/// Everything but ids, figures that a stream may lack, and what not every client's dialect has a word for: seals, sources
+/// and probabilities are compared by their files. Anthropic's refusals are text. Calls' arguments count as the JSON they are.
 fn same_content(report: &mut Report, what: &str, one: &Answer, other: &Answer) {
     let dumps = [one, other].map(|answer| {
         let mut dump = dump_answer(answer);
         dump["usage"] = Value::Null;
+        dump["text"] = json!([answer.text.as_str(), &answer.refusal].concat());
+        for name in ["refusal", "seals", "citations", "logprobs"] {
+            dump.as_object_mut().unwrap().remove(name);
+        }
         for call in dump["calls"].as_array_mut().unwrap() {
             let arguments = call["arguments"].as_str().unwrap();
             let wrapped = json!({ "INVALID_JSON": arguments });
@@ -460,7 +547,7 @@ fn dump_answer(answer: &Answer) -> Value {
         .calls
         .iter()
         .map(|call| json!({ "id": call.id, "name": call.name, "arguments": call.arguments }));
-    json!({
+    let mut told = json!({
         "id": answer.id,
         "model": answer.model,
         "text": answer.text,
@@ -468,7 +555,48 @@ fn dump_answer(answer: &Answer) -> Value {
         "calls": calls.collect::<Vec<_>>(),
         "finish": answer.finish,
         "usage": answer.usage.as_ref().map(dump_usage),
+    });
+    let seals = answer.seals.iter();
+    let seals = seals.map(|(end, seal)| json!([end, dump_seal(seal)]));
+    let citations = answer.citations.iter().map(dump_citation);
+    let logprobs = answer.logprobs.iter().map(dump_logprob);
+    for (name, list) in [
+        ("seals", seals.collect::<Vec<_>>()),
+        ("citations", citations.collect()),
+        ("logprobs", logprobs.collect()),
+    ] {
+        if !list.is_empty() {
+            told[name] = json!(list);
+        }
+    }
+    if !answer.refusal.is_empty() {
+        told["refusal"] = json!(answer.refusal);
+    }
+    told
+}
+
+fn dump_seal(seal: &Seal) -> Value {
+    json!({
+        "by": format!("{:?}", seal.by),
+        "form": format!("{:?}", seal.form),
+        "words": seal.words,
+        "id": seal.id,
     })
+}
+
+fn dump_citation(citation: &Citation) -> Value {
+    json!({
+        "url": citation.url,
+        "title": citation.title,
+        "cited": citation.cited,
+        "span": citation.span,
+    })
+}
+
+fn dump_logprob(token: &TokenLogprob) -> Value {
+    let dump = |it: &Alternative| json!([it.token, it.logprob, it.bytes]);
+    let top: Vec<Value> = token.top.iter().map(dump).collect();
+    json!({ "chosen": dump(&token.chosen), "top": top })
 }
 
 fn dump_steps(steps: &[Result<Event, StreamFault>]) -> String {
@@ -495,6 +623,15 @@ fn dump_event(event: &Event) -> Value {
         }
         Event::CallArguments { index, piece } => {
             json!({ "arguments": { "index": index, "piece": piece } })
+        }
+        Event::Seal(seal) => json!({ "seal": dump_seal(seal) }),
+        Event::Refusal(piece) => json!({ "refusal": piece }),
+        Event::Citation(citation) => json!({ "citation": dump_citation(citation) }),
+        Event::Logprobs(tokens) => {
+            json!({ "logprobs": tokens.iter().map(dump_logprob).collect::<Vec<_>>() })
+        }
+        Event::CallSignature { index, signature } => {
+            json!({ "signature": { "index": index, "words": signature } })
         }
         Event::Finish(reason) => json!({ "finish": reason }),
         Event::Usage(usage) => json!({ "usage": dump_usage(usage) }),

@@ -4,7 +4,7 @@
 //! parsers may take or leave does neither harm. `tests/edge/json.test.mjs` does the same over HTTP, in workerd.
 
 use waypost::chat::RequestError;
-use waypost::dialects::{self, ClientDialect, Dialect, Quirks, Shape};
+use waypost::dialects::{self, ClientDialect, Dialect, Features, Quirks, Shape};
 use waypost::units::Tokens;
 
 use super::expect::folder;
@@ -54,6 +54,7 @@ fn sent(client: ClientDialect, provider: Dialect, body: &[u8]) -> Result<Vec<u8>
         answer_tokens_default: Tokens(4096),
         prefill: None,
         quirks: Quirks::NONE,
+        carried: Features::ALL,
     };
     Ok(dialects::encode_request(client, provider, body, &shape)?.body)
 }

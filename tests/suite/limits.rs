@@ -198,6 +198,7 @@ fn sent(client: ClientDialect, provider: Dialect, body: &[u8]) -> Result<usize, 
         answer_tokens_default: Tokens(9),
         prefill: None,
         quirks: Quirks::NONE,
+        carried: provider.carries(),
     };
     encode_request(client, provider, body, &shape).map(|sent| sent.body.len())
 }

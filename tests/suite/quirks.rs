@@ -7,7 +7,9 @@ use std::fs;
 
 use serde_json::Value;
 use waypost::config::{Catalogue, Route};
-use waypost::dialects::{ClientDialect, Dialect, Quirk, Quirks, Shape, encode_request, outline};
+use waypost::dialects::{
+    ClientDialect, Dialect, Features, Quirk, Quirks, Shape, encode_request, outline,
+};
 use waypost::providers::{MODELS, PROVIDERS};
 use waypost::units::Tokens;
 
@@ -32,6 +34,7 @@ fn providers_with_quirks_are_sent_what_they_take() {
                     answer_tokens_default: Tokens(4096),
                     prefill: None,
                     quirks: Quirks::NONE.with(quirk),
+                    carried: Dialect::OpenaiChat.carries(),
                 };
                 let sent = encode_request(client, Dialect::OpenaiChat, &body, &shape).unwrap();
                 let sent = match client {
@@ -77,6 +80,7 @@ fn other_dialects_heed_no_quirk() {
             answer_tokens_default: Tokens(9),
             prefill: None,
             quirks,
+            carried: Features::ALL,
         };
         bodies
             .map(|(dialect, body)| encode_request(dialect, dialect.into(), body.as_bytes(), &shape))

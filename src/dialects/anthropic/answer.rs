@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::super::fault;
 use super::super::read::{self, Json, Loose, Object, Raw};
 use super::usage::{Count, ReadUsage, WireUsage};
-use crate::chat::{Answer, AttemptFailure, FinishReason, ProviderError, ToolCall};
+use crate::chat::{
+    Answer, AttemptFailure, Citation, FinishReason, ProviderError, Seal, SealForm, Signer, ToolCall,
+};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -36,6 +38,51 @@ pub(super) struct ReadBlock<'a> {
     pub name: Loose<String>,
     #[serde(borrow)]
     pub input: Option<Raw<'a>>,
+    pub signature: Loose<String>,
+    pub data: Loose<String>,
+    pub citations: Loose<Vec<Loose<ReadCitation>>>,
+}
+
+/// Where a text comes from: a page of a search, or a piece of a document.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ReadCitation {
+    cited_text: Loose<String>,
+    document_title: Loose<String>,
+    title: Loose<String>,
+    url: Loose<String>,
+}
+
+impl ReadCitation {
+    /// None where it names no source.
+    pub fn citation(self, span: (u32, u32)) -> Option<Citation> {
+        let title = self.title.0.or(self.document_title.0);
+        let citation = Citation {
+            url: self.url.0.unwrap_or_default(),
+            title: title.unwrap_or_default(),
+            cited: self.cited_text.0.unwrap_or_default(),
+            span: Some(span),
+        };
+        let words = [&citation.url, &citation.title, &citation.cited];
+        let is_empty = words.iter().all(|words| words.is_empty());
+        (!is_empty).then_some(citation)
+    }
+}
+
+/// How many characters, as far as they can be counted.
+pub(super) fn chars(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
+}
+
+/// Nothing where there are no words.
+pub(super) fn seal(form: SealForm, words: Option<String>) -> Option<Seal<'static>> {
+    let words = words.filter(|words| !words.is_empty())?.into();
+    Some(Seal {
+        by: Signer::Anthropic,
+        form,
+        words,
+        id: None,
+    })
 }
 
 const EXPECTED: AttemptFailure = AttemptFailure::Malformed {
@@ -77,21 +124,48 @@ pub(in super::super) fn parse_answer(
         ..Answer::default()
     };
     for block in blocks {
-        match block.kind.0.as_deref() {
-            Some("text") => answer.text.push_str(&block.text.0.unwrap_or_default()),
-            Some("thinking") => {
-                let piece = block.thinking.0.unwrap_or_default();
-                answer.reasoning.push_str(&piece);
-            }
-            Some("tool_use") => answer.calls.push(ToolCall {
-                id: block.id.0.unwrap_or_default(),
-                name: block.name.0.unwrap_or_default(),
-                arguments: block.input.map_or("{}", |input| input.get()).to_owned(),
-            }),
-            _ => {}
-        }
+        read_block(block, &mut answer);
     }
     Ok(answer)
+}
+
+fn read_block(block: ReadBlock, answer: &mut Answer) {
+    match block.kind.0.as_deref() {
+        Some("text") => {
+            let cited = block.citations.0.unwrap_or_default();
+            let start = if cited.is_empty() {
+                0
+            } else {
+                chars(&answer.text)
+            };
+            let text = block.text.0.unwrap_or_default();
+            answer.text.push_str(&text);
+            let cited = cited.into_iter().filter_map(|cited| cited.0);
+            let span = (start, start.saturating_add(chars(&text)));
+            answer
+                .citations
+                .extend(cited.filter_map(|cited| cited.citation(span)));
+        }
+        Some("thinking") => {
+            answer
+                .reasoning
+                .push_str(&block.thinking.0.unwrap_or_default());
+            push_seal(answer, seal(SealForm::Signature, block.signature.0));
+        }
+        Some("redacted_thinking") => push_seal(answer, seal(SealForm::Encrypted, block.data.0)),
+        Some("tool_use") => answer.calls.push(ToolCall {
+            id: block.id.0.unwrap_or_default(),
+            name: block.name.0.unwrap_or_default(),
+            arguments: block.input.map_or("{}", |input| input.get()).to_owned(),
+            signature: None,
+        }),
+        _ => {}
+    }
+}
+
+fn push_seal(answer: &mut Answer, seal: Option<Seal<'static>>) {
+    let end = answer.reasoning.len();
+    answer.seals.extend(seal.map(|seal| (end, seal)));
 }
 
 #[derive(Serialize)]
@@ -112,17 +186,61 @@ pub(super) struct WireMessage<'a> {
 pub(super) enum WireBlock<'a> {
     Text {
         text: &'a str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        citations: Vec<WireCitation<'a>>,
     },
     Thinking {
         thinking: &'a str,
-        /// Other providers sign nothing.
-        signature: &'static str,
+        /// Empty where it is not Anthropic's model that thought so.
+        signature: &'a str,
+    },
+    RedactedThinking {
+        data: &'a str,
     },
     ToolUse {
         id: &'a str,
         name: &'a str,
         input: Input<'a>,
     },
+}
+
+/// A page, as Anthropic's own search cites one. What is encrypted is for that search alone.
+#[derive(Serialize)]
+pub(super) struct WireCitation<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    cited_text: &'a str,
+    url: &'a str,
+    title: &'a str,
+    encrypted_index: &'static str,
+}
+
+/// None where the source has no URL: its place in the request's documents is not known.
+pub(super) fn wire_citation(citation: &Citation) -> Option<WireCitation<'_>> {
+    (!citation.url.is_empty()).then(|| WireCitation {
+        kind: "web_search_result_location",
+        cited_text: &citation.cited,
+        url: &citation.url,
+        title: &citation.title,
+        encrypted_index: "",
+    })
+}
+
+/// A thought with its seal, where it has one of Anthropic's.
+fn thought<'a>(text: &'a str, seal: Option<&'a Seal>) -> Option<WireBlock<'a>> {
+    let seal = seal.filter(|seal| seal.by == Signer::Anthropic);
+    match seal.map(|seal| (seal.form, &*seal.words)) {
+        Some((SealForm::Signature, signature)) => Some(WireBlock::Thinking {
+            thinking: text,
+            signature,
+        }),
+        Some((SealForm::Encrypted, data)) => Some(WireBlock::RedactedThinking { data }),
+        None if text.is_empty() => None,
+        None => Some(WireBlock::Thinking {
+            thinking: text,
+            signature: "",
+        }),
+    }
 }
 
 #[derive(Serialize)]
@@ -158,14 +276,19 @@ pub(super) fn stop_reason(reason: FinishReason) -> &'static str {
 
 pub(in super::super) fn encode_answer(answer: &Answer) -> Vec<u8> {
     let mut content = Vec::new();
-    if !answer.reasoning.is_empty() {
-        content.push(WireBlock::Thinking {
-            thinking: &answer.reasoning,
-            signature: "",
+    let thoughts = answer.thoughts().into_iter();
+    content.extend(thoughts.filter_map(|(text, seal)| thought(text, seal)));
+    if !answer.text.is_empty() {
+        content.push(WireBlock::Text {
+            text: &answer.text,
+            citations: answer.citations.iter().filter_map(wire_citation).collect(),
         });
     }
-    if !answer.text.is_empty() {
-        content.push(WireBlock::Text { text: &answer.text });
+    if !answer.refusal.is_empty() {
+        content.push(WireBlock::Text {
+            text: &answer.refusal,
+            citations: Vec::new(),
+        });
     }
     content.extend(answer.calls.iter().map(|call| WireBlock::ToolUse {
         id: &call.id,

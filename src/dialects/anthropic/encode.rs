@@ -6,7 +6,8 @@
 //!   place is known to its newest models only.
 //! - Turns of one role that follow each other become one, as Anthropic would read them, and so all results of a
 //!   turn's tools lie in one message, as it demands. Blocks of white space alone are left out: it refuses them.
-//! - Temperature goes to 2 at OpenAI and to 1 here; higher ones become 1, as at the compatible endpoint.
+//! - Temperature goes to 2 at OpenAI and to 1 here; higher ones become 1, as at the compatible endpoint, and the field
+//!   is named as dropped.
 //! - `strict` tools are not carried: older models refuse the field, and the compatible endpoint drops it too.
 //! - An answer that the model shall go on with must not end in white space; that is trimmed.
 //! - Ids of calls may have letters, digits, `_` and `-`; other providers' ids have `.` and `:`. The rest
@@ -19,8 +20,8 @@ use serde::Serialize;
 use super::super::Shape;
 use super::super::read::{Json, Raw};
 use crate::chat::{
-    AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
-    ToolChoice, ToolResult,
+    AssistantMessage, CacheMarker, DocumentSource, Format, Image, Message, Part, Reasoning,
+    Request, RequestError, RequestedCall, Seal, SealForm, Signer, Tool, ToolChoice, ToolResult,
 };
 use crate::units::Tokens;
 
@@ -48,6 +49,8 @@ struct WireRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Metadata<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<bool>,
@@ -71,9 +74,29 @@ enum Role {
 enum Block<'a> {
     Text {
         text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl<'a>>,
     },
     Image {
         source: Source<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl<'a>>,
+    },
+    Document {
+        source: Source<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        citations: Option<Switch>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl<'a>>,
+    },
+    Thinking {
+        thinking: &'a str,
+        signature: &'a str,
+    },
+    RedactedThinking {
+        data: &'a str,
     },
     ToolUse {
         id: Cow<'a, str>,
@@ -86,14 +109,47 @@ enum Block<'a> {
         content: Vec<Block<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         is_error: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl<'a>>,
     },
+}
+
+#[derive(Serialize)]
+struct CacheControl<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<&'a str>,
+}
+
+impl<'a> From<&'a CacheMarker<'a>> for CacheControl<'a> {
+    fn from(marker: &'a CacheMarker) -> Self {
+        Self {
+            kind: "ephemeral",
+            ttl: marker.ttl.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Switch {
+    enabled: bool,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Source<'a> {
-    Base64 { media_type: &'a str, data: &'a str },
-    Url { url: &'a str },
+    Base64 {
+        media_type: &'a str,
+        data: &'a str,
+    },
+    Url {
+        url: &'a str,
+    },
+    Text {
+        media_type: &'static str,
+        data: &'a str,
+    },
 }
 
 #[derive(Serialize)]
@@ -102,6 +158,8 @@ struct WireTool<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     input_schema: Json<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<CacheControl<'a>>,
 }
 
 #[derive(Serialize)]
@@ -157,6 +215,7 @@ pub(in super::super) fn encode_request(
             .temperature
             .map(|temperature| temperature.min(TEMPERATURE_MAX)),
         top_p: request.top_p,
+        top_k: request.top_k,
         metadata: request.user.as_deref().map(|user_id| Metadata { user_id }),
         stream: shape.is_streaming.then_some(true),
     };
@@ -171,7 +230,7 @@ fn system<'a>(messages: &'a [Message<'a>]) -> Vec<Block<'a>> {
         Message::System(parts) => Some(parts),
         _ => None,
     });
-    parts.flatten().filter_map(block).collect()
+    blocks(parts.flatten())
 }
 
 fn turns<'a>(messages: &'a [Message<'a>]) -> Vec<Turn<'a>> {
@@ -179,7 +238,7 @@ fn turns<'a>(messages: &'a [Message<'a>]) -> Vec<Turn<'a>> {
     for message in messages {
         let (role, content): (Role, Vec<Block>) = match message {
             Message::System(_) => continue,
-            Message::User(parts) => (Role::User, parts.iter().filter_map(block).collect()),
+            Message::User(parts) => (Role::User, blocks(parts)),
             Message::Assistant(message) => (Role::Assistant, assistant(message)),
             Message::ToolResult(result) => (Role::User, vec![tool_result(result)]),
         };
@@ -195,15 +254,16 @@ fn turns<'a>(messages: &'a [Message<'a>]) -> Vec<Turn<'a>> {
 fn trim_prefill(turns: &mut [Turn]) {
     if let Some(last) = turns.last_mut()
         && last.role == Role::Assistant
-        && let Some(Block::Text { text }) = last.content.last_mut()
+        && let Some(Block::Text { text, .. }) = last.content.last_mut()
     {
         *text = text.trim_end();
     }
 }
 
 fn assistant<'a>(message: &'a AssistantMessage<'a>) -> Vec<Block<'a>> {
-    let parts = message.parts.iter().filter_map(block);
-    parts.chain(message.calls.iter().map(tool_use)).collect()
+    let mut content = blocks(&message.parts);
+    content.extend(message.calls.iter().map(tool_use));
+    content
 }
 
 fn tool_use<'a>(call: &'a RequestedCall<'a>) -> Block<'a> {
@@ -219,10 +279,16 @@ fn tool_use<'a>(call: &'a RequestedCall<'a>) -> Block<'a> {
 }
 
 fn tool_result<'a>(result: &'a ToolResult<'a>) -> Block<'a> {
+    // One behind all of it is the result's own.
+    let (parts, marker) = match result.parts.split_last() {
+        Some((Part::CacheMarker(marker), parts)) => (parts, Some(marker.into())),
+        _ => (result.parts.as_slice(), None),
+    };
     Block::ToolResult {
         tool_use_id: call_id(&result.call_id),
-        content: result.parts.iter().filter_map(block).collect(),
+        content: blocks(parts),
         is_error: result.is_error.then_some(true),
+        cache_control: marker,
     }
 }
 
@@ -237,18 +303,86 @@ fn call_id(id: &str) -> Cow<'_, str> {
     Cow::Owned(id.replace(|c| !is_allowed(c), "_"))
 }
 
+/// A marker belongs to the block before it.
+fn blocks<'a>(parts: impl IntoIterator<Item = &'a Part<'a>>) -> Vec<Block<'a>> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for part in parts {
+        if let Part::CacheMarker(marker) = part {
+            if let Some(last) = blocks.last_mut() {
+                mark(last, marker);
+            }
+        } else {
+            blocks.extend(block(part));
+        }
+    }
+    blocks
+}
+
+/// Thoughts cannot be marked.
+fn mark<'a>(block: &mut Block<'a>, marker: &'a CacheMarker<'a>) {
+    match block {
+        Block::Text { cache_control, .. }
+        | Block::Image { cache_control, .. }
+        | Block::Document { cache_control, .. }
+        | Block::ToolResult { cache_control, .. } => *cache_control = Some(marker.into()),
+        Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } => {}
+    }
+}
+
+/// None for white space, for thoughts of other providers' models, and for what cannot be carried here.
 fn block<'a>(part: &'a Part<'a>) -> Option<Block<'a>> {
+    let cache_control = None;
     match part {
-        Part::Text(text) => (!text.trim().is_empty()).then_some(Block::Text { text }),
+        Part::Text(text) => (!text.trim().is_empty()).then_some(Block::Text {
+            text,
+            cache_control,
+        }),
         Part::Image(Image::Url(url)) => Some(Block::Image {
             source: Source::Url { url },
+            cache_control,
         }),
         Part::Image(Image::Inline { media_type, base64 }) => Some(Block::Image {
             source: Source::Base64 {
                 media_type,
                 data: base64,
             },
+            cache_control,
         }),
+        Part::Document(document) => Some(Block::Document {
+            source: source(&document.source),
+            title: document.name.as_deref(),
+            citations: document.is_cited.then_some(Switch { enabled: true }),
+            cache_control,
+        }),
+        Part::Reasoning(thought) => thought.seal.as_ref().and_then(|seal| sealed(thought, seal)),
+        Part::Audio(_) | Part::CacheMarker(_) => None,
+    }
+}
+
+fn source<'a>(source: &'a DocumentSource<'a>) -> Source<'a> {
+    match source {
+        DocumentSource::Inline { media_type, base64 } => Source::Base64 {
+            media_type,
+            data: base64,
+        },
+        DocumentSource::Text(data) => Source::Text {
+            media_type: "text/plain",
+            data,
+        },
+        DocumentSource::Url(url) => Source::Url { url },
+    }
+}
+
+fn sealed<'a>(thought: &'a Reasoning<'a>, seal: &'a Seal<'a>) -> Option<Block<'a>> {
+    match (seal.by, seal.form) {
+        (Signer::Anthropic, SealForm::Signature) => Some(Block::Thinking {
+            thinking: &thought.text,
+            signature: &seal.words,
+        }),
+        (Signer::Anthropic, SealForm::Encrypted) => {
+            Some(Block::RedactedThinking { data: &seal.words })
+        }
+        _ => None,
     }
 }
 
@@ -257,6 +391,7 @@ fn tool<'a>(tool: &'a Tool<'a>) -> WireTool<'a> {
         name: &tool.name,
         description: tool.description.as_deref(),
         input_schema: Json(tool.parameters.map_or(NO_ARGUMENTS, |schema| schema.get())),
+        cache_control: tool.cache_marker.as_ref().map(CacheControl::from),
     }
 }
 

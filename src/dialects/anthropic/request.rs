@@ -1,15 +1,8 @@
 //! Reads a whole messages request, for a provider that speaks another dialect.
 //!
-//! | field | what becomes of it |
-//! |---|---|
-//! | `container`, `context_management`, `mcp_servers`, `inference_geo`, server tools, blocks other than text, images, tool calls and their results, more than four stop texts | not portable: the outline names it and no other dialect is asked |
-//! | `top_k` | dropped: it nudges the sampling, and promises nothing that a reader of the answer could miss |
-//! | `thinking`, `output_config.effort` | dropped: hints, and models without the feature refuse the field |
-//! | `thinking` and `redacted_thinking` blocks | dropped: their signatures are Anthropic's, and no other model reads them |
-//! | `cache_control` | dropped: a price, not an answer. Other providers cache prompts unasked |
-//! | `service_tier`, the rest of `metadata` | dropped: dealings with Anthropic that change no answer |
-//! | `citations` of text blocks | dropped: notes about a former answer |
-//! | `stream` | the router's own decision |
+//! `outline.rs` notes what not every dialect can carry, `docs/dialects.md` tells who can. What no other dialect has a word
+//! for is not read here: `cache_control` of the whole request and of a call, citations of former answers, and `stream`,
+//! which is the router's own decision.
 //!
 //! `outline` has run before, so what it refuses is not checked again.
 
@@ -17,12 +10,15 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::super::openai_chat::{cache_marker, effort, read_setting};
 use super::super::read::{self, Kind, Object, Raw, Text};
 use crate::chat::{
-    AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
-    ToolChoice, ToolResult,
+    AssistantMessage, Document, DocumentSource, Effort, Format, Image, Message, Part, Reasoning,
+    Request, RequestError, RequestedCall, Seal, SealForm, Signer, Tool, ToolChoice, ToolResult,
 };
+use crate::units::Tokens;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -47,6 +43,12 @@ struct WireRequest<'a> {
     stop_sequences: Option<Raw<'a>>,
     #[serde(borrow)]
     metadata: Option<Raw<'a>>,
+    #[serde(borrow)]
+    top_k: Option<Raw<'a>>,
+    #[serde(borrow)]
+    thinking: Option<Raw<'a>>,
+    #[serde(borrow)]
+    service_tier: Option<Raw<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,6 +73,11 @@ enum Source<'a> {
         #[serde(borrow)]
         url: Text<'a>,
     },
+    /// Of documents alone.
+    Text {
+        #[serde(borrow)]
+        data: Text<'a>,
+    },
 }
 
 #[derive(Default, Deserialize)]
@@ -93,6 +100,18 @@ struct Block<'a> {
     #[serde(borrow)]
     content: Option<Raw<'a>>,
     is_error: Option<bool>,
+    #[serde(borrow)]
+    title: Option<Text<'a>>,
+    #[serde(borrow)]
+    citations: Option<Raw<'a>>,
+    #[serde(borrow)]
+    thinking: Option<Text<'a>>,
+    #[serde(borrow)]
+    signature: Option<Text<'a>>,
+    #[serde(borrow)]
+    data: Option<Text<'a>>,
+    #[serde(borrow)]
+    cache_control: Option<Raw<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -103,6 +122,10 @@ struct WireTool<'a> {
     description: Option<Text<'a>>,
     #[serde(borrow, default)]
     input_schema: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    strict: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    cache_control: Option<Raw<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +143,16 @@ struct WireChoice<'a> {
 struct OutputConfig<'a> {
     #[serde(borrow)]
     format: Option<WireFormat<'a>>,
+    #[serde(borrow)]
+    effort: Option<Raw<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Thinking {
+    Enabled { budget_tokens: Option<Tokens> },
+    Adaptive,
+    Disabled,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +201,8 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
         let at = format_args!("output_config");
         let expected = "an object, its `format` with `type` and `schema`";
         let config: OutputConfig = read::object(config, at, expected)?;
+        let at = format_args!("output_config.effort");
+        request.effort = read::optional(config.effort, at, effort)?;
         request.format = config.format.map(|format| Format::JsonSchema {
             name: None,
             schema: format.schema,
@@ -187,20 +222,39 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
             read::object(metadata, format_args!("metadata"), "an object with strings")?;
         request.user = metadata.user_id.map(|user| user.0);
     }
-    let numbers = [
+    for (raw, name, place) in [
         (wire.temperature, "temperature", &mut request.temperature),
         (wire.top_p, "top_p", &mut request.top_p),
-    ];
-    for (raw, name, place) in numbers {
-        *place = raw
-            .map(|raw| read::number(raw, format_args!("{name}")))
-            .transpose()?;
+    ] {
+        let within = |raw| read::number_within(raw, format_args!("{name}"), (0.0, 1.0));
+        *place = raw.map(within).transpose()?;
     }
-    request.answer_tokens_max = wire
-        .max_tokens
-        .map(|raw| read::tokens(raw, format_args!("max_tokens")))
-        .transpose()?;
+    let at = format_args!("max_tokens");
+    request.answer_tokens_max = read::optional(wire.max_tokens, at, read::tokens)?;
+    if let Some(raw) = wire.top_k {
+        read_setting(&mut request, "top_k", raw)?;
+    }
+    if let Some(thinking) = wire.thinking {
+        request.effort = Some(thought_of(thinking, request.effort)?);
+    }
+    // What OpenAI calls so: no capacity that was bought beforehand.
+    let is_standard = wire.service_tier.map(RawValue::get) == Some("\"standard_only\"");
+    request.service_tier = is_standard.then_some(Cow::Borrowed("default"));
     Ok(request)
+}
+
+/// `adaptive` leaves it to the model, and to the effort that is asked for beside it.
+fn thought_of(raw: Raw, beside: Option<Effort>) -> Result<Effort, RequestError> {
+    let expected = "type disabled, adaptive, or enabled with `budget_tokens`";
+    Ok(
+        match read::value(raw, format_args!("thinking"), expected)? {
+            Thinking::Enabled {
+                budget_tokens: Some(budget),
+            } => Effort::Tokens(budget),
+            Thinking::Enabled { .. } | Thinking::Adaptive => beside.unwrap_or(Effort::High),
+            Thinking::Disabled => Effort::None,
+        },
+    )
 }
 
 /// Reads the messages one by one, and keeps none but those that one is split into.
@@ -260,31 +314,75 @@ fn blocks<'a>(
 
 fn parts<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Vec<Part<'a>>, RequestError> {
     let mut parts = Vec::new();
-    blocks(raw, at, &mut |block, at| {
-        parts.extend(part(block, at)?);
-        Ok(())
-    })?;
+    blocks(raw, at, &mut |block, at| push_part(block, at, &mut parts))?;
     Ok(parts)
 }
 
-/// `None` for thinking.
-fn part<'a>(block: Block<'a>, at: fmt::Arguments) -> Result<Option<Part<'a>>, RequestError> {
+fn push_part<'a>(
+    block: Block<'a>,
+    at: fmt::Arguments,
+    parts: &mut Vec<Part<'a>>,
+) -> Result<(), RequestError> {
+    let marker = block.cache_control;
+    parts.push(part(block, at)?);
+    parts.extend(marker.and_then(cache_marker).map(Part::CacheMarker));
+    Ok(())
+}
+
+fn part<'a>(block: Block<'a>, at: fmt::Arguments) -> Result<Part<'a>, RequestError> {
     match (&*block.kind.0, block.text, block.source) {
-        ("text", Some(text), _) => Ok(Some(Part::Text(text.0))),
+        ("text", Some(text), _) => Ok(Part::Text(text.0)),
         ("image", _, Some(source)) => {
             let expected = "a source with `url`, or with `media_type` and `data`";
             let source: Source = read::value(source, format_args!("{at}.source"), expected)?;
-            Ok(Some(Part::Image(match source {
-                Source::Base64 { media_type, data } => Image::Inline {
+            match source {
+                Source::Base64 { media_type, data } => Ok(Part::Image(Image::Inline {
                     media_type: media_type.0,
                     base64: data.0,
-                },
-                Source::Url { url } => Image::Url(url.0),
-            })))
+                })),
+                Source::Url { url } => Ok(Part::Image(Image::Url(url.0))),
+                Source::Text { .. } => Err(read::invalid(format_args!("{at}.source"), expected)),
+            }
         }
-        ("thinking" | "redacted_thinking", ..) => Ok(None),
-        _ => Err(read::invalid(at, "a text or image block here")),
+        ("document", _, Some(source)) => {
+            let expected = "a source with `url`, or with `media_type` and `data`";
+            let source: Source = read::value(source, format_args!("{at}.source"), expected)?;
+            let wish = block.citations.map_or("", RawValue::get);
+            Ok(Part::Document(Document {
+                name: block.title.map(|title| title.0),
+                source: match source {
+                    Source::Base64 { media_type, data } => DocumentSource::Inline {
+                        media_type: media_type.0,
+                        base64: data.0,
+                    },
+                    Source::Url { url } => DocumentSource::Url(url.0),
+                    Source::Text { data } => DocumentSource::Text(data.0),
+                },
+                is_cited: wish.contains("true"),
+            }))
+        }
+        ("thinking", ..) => Ok(thought(
+            block.thinking,
+            SealForm::Signature,
+            block.signature,
+        )),
+        ("redacted_thinking", ..) => Ok(thought(None, SealForm::Encrypted, block.data)),
+        _ => Err(read::invalid(at, "a text, image or document block here")),
     }
+}
+
+/// One without a signature is not Anthropic's: we wrote it, for another dialect's thoughts.
+fn thought<'a>(text: Option<Text<'a>>, form: SealForm, words: Option<Text<'a>>) -> Part<'a> {
+    let words = words.map(|words| words.0).filter(|words| !words.is_empty());
+    Part::Reasoning(Reasoning {
+        text: text.unwrap_or_default().0,
+        seal: words.map(|words| Seal {
+            by: Signer::Anthropic,
+            form,
+            words,
+            id: None,
+        }),
+    })
 }
 
 fn assistant<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<AssistantMessage<'a>, RequestError> {
@@ -304,11 +402,11 @@ fn assistant<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<AssistantMessage<'a
                 id: id.0,
                 name: name.0,
                 arguments: Cow::Borrowed(input.get()),
+                signature: None,
             });
-        } else {
-            message.parts.extend(part(block, at)?);
+            return Ok(());
         }
-        Ok(())
+        push_part(block, at, &mut message.parts)
     })?;
     Ok(message)
 }
@@ -323,8 +421,7 @@ fn user<'a>(
     let mut has_results = false;
     blocks(raw, at, &mut |block, at| {
         if block.kind.0 != "tool_result" {
-            words.extend(part(block, at)?);
-            return Ok(());
+            return push_part(block, at, &mut words);
         }
         has_results = true;
         if !words.is_empty() {
@@ -336,12 +433,15 @@ fn user<'a>(
                 "it names the call that this is the result of",
             ));
         };
+        let mut parts = match block.content {
+            Some(content) => parts(content, format_args!("{at}.content"))?,
+            None => Vec::new(),
+        };
+        let marker = block.cache_control.and_then(cache_marker);
+        parts.extend(marker.map(Part::CacheMarker));
         messages.push(Message::ToolResult(ToolResult {
             call_id: id.0,
-            parts: match block.content {
-                Some(content) => parts(content, format_args!("{at}.content"))?,
-                None => Vec::new(),
-            },
+            parts,
             is_error: block.is_error.unwrap_or_default(),
         }));
         Ok(())
@@ -358,7 +458,8 @@ fn tool<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Tool<'a>, RequestError> 
         name: wire.name.0,
         description: wire.description.map(|text| text.0),
         parameters: wire.input_schema,
-        strict: None,
+        strict: wire.strict.map(|strict| strict.get() == "true"),
+        cache_marker: wire.cache_control.and_then(cache_marker),
     })
 }
 

@@ -10,15 +10,20 @@ use super::super::StreamFault;
 use super::super::fault;
 use super::super::read::{Loose, Object, Raw};
 use super::super::stream::Stage;
-use super::answer::{ReadBlock, finish};
+use super::answer::{ReadBlock, ReadCitation, chars, finish, seal};
 use super::usage::{Count, ReadUsage};
-use crate::chat::Event;
+use crate::chat::{Event, SealForm};
 use crate::sse;
 
 #[derive(Debug, Default)]
 pub(in super::super) struct StreamDecoder {
     count: Count,
     calls: Vec<OpenCall>,
+    /// Characters of text so far, and where the open block begins among them.
+    chars: u32,
+    block_start: u32,
+    /// Of the open block; told when its end is known.
+    cited: Vec<ReadCitation>,
     stage: Stage,
 }
 
@@ -58,6 +63,8 @@ struct Delta {
     text: Loose<String>,
     thinking: Loose<String>,
     partial_json: Loose<String>,
+    signature: Loose<String>,
+    citation: Loose<ReadCitation>,
     stop_reason: Loose<String>,
 }
 
@@ -125,8 +132,19 @@ impl StreamDecoder {
     fn open_block(&mut self, block: Option<u64>, content: ReadBlock, out: &mut Vec<Event>) {
         self.start(Start::default(), out);
         match content.kind.0.as_deref() {
-            Some("text") => push_text(content.text.0, out),
-            Some("thinking") => push_reasoning(content.thinking.0, out),
+            Some("text") => {
+                self.block_start = self.chars;
+                self.text(content.text.0, out);
+                let cited = content.citations.0.unwrap_or_default().into_iter();
+                self.cited.extend(cited.filter_map(|cited| cited.0));
+            }
+            Some("thinking") => {
+                push_reasoning(content.thinking.0, out);
+                out.extend(seal(SealForm::Signature, content.signature.0).map(Event::Seal));
+            }
+            Some("redacted_thinking") => {
+                out.extend(seal(SealForm::Encrypted, content.data.0).map(Event::Seal));
+            }
             Some("tool_use") => {
                 let index = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
                 out.push(Event::CallStart {
@@ -152,8 +170,10 @@ impl StreamDecoder {
 
     fn delta(&mut self, block: Option<u64>, delta: Delta, out: &mut Vec<Event>) {
         self.start(Start::default(), out);
-        push_text(delta.text.0, out);
+        self.text(delta.text.0, out);
         push_reasoning(delta.thinking.0, out);
+        out.extend(seal(SealForm::Signature, delta.signature.0).map(Event::Seal));
+        self.cited.extend(delta.citation.0);
         let piece = delta.partial_json.0.filter(|piece| !piece.is_empty());
         if let Some(piece) = piece
             && let Some((index, call)) = self.call(block)
@@ -163,7 +183,22 @@ impl StreamDecoder {
         }
     }
 
+    fn text(&mut self, piece: Option<String>, out: &mut Vec<Event>) {
+        if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
+            self.chars = self.chars.saturating_add(chars(&piece));
+            out.push(Event::Text(piece));
+        }
+    }
+
+    fn tell_citations(&mut self, out: &mut Vec<Event>) {
+        let span = (self.block_start, self.chars);
+        let cited = self.cited.drain(..);
+        let told = cited.filter_map(|cited| cited.citation(span));
+        out.extend(told.map(Event::Citation));
+    }
+
     fn close_block(&mut self, block: Option<u64>, out: &mut Vec<Event>) {
+        self.tell_citations(out);
         if let Some((index, call)) = self.call(block)
             && !std::mem::replace(&mut call.has_input, true)
         {
@@ -186,6 +221,7 @@ impl StreamDecoder {
 
     fn finish(&mut self, reason: Option<String>, usage: Option<ReadUsage>, out: &mut Vec<Event>) {
         self.start(Start::default(), out);
+        self.tell_citations(out);
         if let Some(reason) = reason
             && self.stage.reach(Stage::Finished)
         {
@@ -193,10 +229,6 @@ impl StreamDecoder {
         }
         self.usage(usage, out);
     }
-}
-
-fn push_text(piece: Option<String>, out: &mut Vec<Event>) {
-    out.extend(piece.filter(|piece| !piece.is_empty()).map(Event::Text));
 }
 
 fn push_reasoning(piece: Option<String>, out: &mut Vec<Event>) {

@@ -16,9 +16,9 @@ use serde::Serialize;
 
 use super::super::read;
 use super::super::stream::Stage;
-use super::answer::{Input, WireBlock, WireMessage, stop_reason};
+use super::answer::{Input, WireBlock, WireCitation, WireMessage, stop_reason, wire_citation};
 use super::usage::WireUsage;
-use crate::chat::{Event, FinishReason, Usage};
+use crate::chat::{Citation, Event, FinishReason, Seal, SealForm, Signer, Usage};
 use crate::sse::write_event;
 
 #[derive(Debug, Default)]
@@ -48,6 +48,8 @@ enum Open {
 enum Words {
     Text(String),
     Thinking(String),
+    Seal(Seal<'static>),
+    Citation(Citation),
 }
 
 #[derive(Debug)]
@@ -95,6 +97,10 @@ enum Delta<'a> {
     Text { text: &'a str },
     #[serde(rename = "thinking_delta")]
     Thinking { thinking: &'a str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: &'a str },
+    #[serde(rename = "citations_delta")]
+    Citation { citation: WireCitation<'a> },
     #[serde(rename = "input_json_delta")]
     Input { partial_json: &'a str },
 }
@@ -137,7 +143,10 @@ impl StreamEncoder {
                 }
             }
             Event::Usage(usage) => self.usage = *usage,
-            Event::Text(piece) => self.text(piece, out),
+            Event::Text(piece) | Event::Refusal(piece) => self.text(piece, out),
+            Event::Seal(seal) => self.seal(seal, out),
+            Event::Citation(citation) => self.citation(citation, out),
+            Event::Logprobs(_) | Event::CallSignature { .. } => {}
             Event::Reasoning(piece) => self.reasoning(piece, out),
             Event::CallStart { index, id, name } => {
                 self.call(
@@ -190,10 +199,70 @@ impl StreamEncoder {
         }
         if !matches!(self.open, Some(Open::Text)) {
             self.close(out);
-            self.open_block(WireBlock::Text { text: "" }, out);
-            self.open = Some(Open::Text);
+            self.open_text(out);
         }
         self.delta(Delta::Text { text: piece }, out);
+    }
+
+    fn open_text(&mut self, out: &mut Vec<u8>) {
+        let block = WireBlock::Text {
+            text: "",
+            citations: Vec::new(),
+        };
+        self.open_block(block, out);
+        self.open = Some(Open::Text);
+    }
+
+    fn open_thinking(&mut self, out: &mut Vec<u8>) {
+        let block = WireBlock::Thinking {
+            thinking: "",
+            signature: "",
+        };
+        self.open_block(block, out);
+        self.open = Some(Open::Thinking);
+    }
+
+    /// A signature ends its block; what is encrypted is a block of its own.
+    fn seal(&mut self, seal: &Seal<'static>, out: &mut Vec<u8>) {
+        if seal.by != Signer::Anthropic {
+            return;
+        }
+        if self.is_within_calls() {
+            self.held.push(Words::Seal(seal.clone()));
+            return;
+        }
+        match seal.form {
+            SealForm::Signature => {
+                if !matches!(self.open, Some(Open::Thinking)) {
+                    self.close(out);
+                    self.open_thinking(out);
+                }
+                let signature = &seal.words;
+                self.delta(Delta::Signature { signature }, out);
+            }
+            SealForm::Encrypted => {
+                self.close(out);
+                let block = WireBlock::RedactedThinking { data: &seal.words };
+                self.open_block(block, out);
+                self.open = Some(Open::Thinking);
+            }
+        }
+        self.close(out);
+    }
+
+    fn citation(&mut self, citation: &Citation, out: &mut Vec<u8>) {
+        let Some(wire) = wire_citation(citation) else {
+            return;
+        };
+        if self.is_within_calls() {
+            self.held.push(Words::Citation(citation.clone()));
+            return;
+        }
+        if !matches!(self.open, Some(Open::Text)) {
+            self.close(out);
+            self.open_text(out);
+        }
+        self.delta(Delta::Citation { citation: wire }, out);
     }
 
     fn reasoning(&mut self, piece: &str, out: &mut Vec<u8>) {
@@ -206,12 +275,7 @@ impl StreamEncoder {
         }
         if !matches!(self.open, Some(Open::Thinking)) {
             self.close(out);
-            let block = WireBlock::Thinking {
-                thinking: "",
-                signature: "",
-            };
-            self.open_block(block, out);
-            self.open = Some(Open::Thinking);
+            self.open_thinking(out);
         }
         self.delta(Delta::Thinking { thinking: piece }, out);
     }
@@ -321,6 +385,8 @@ impl StreamEncoder {
             match words {
                 Words::Text(piece) => self.text(&piece, out),
                 Words::Thinking(piece) => self.reasoning(&piece, out),
+                Words::Seal(seal) => self.seal(&seal, out),
+                Words::Citation(citation) => self.citation(&citation, out),
             }
         }
     }

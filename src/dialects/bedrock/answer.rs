@@ -160,6 +160,7 @@ fn read_block(block: ReadBlock, answer: &mut Answer) {
             id: call.tool_use_id.0.unwrap_or_default(),
             name: call.name.0.unwrap_or_default(),
             arguments: call.input.map_or("{}", |input| input.get()).to_owned(),
+            signature: None,
         });
     }
 }

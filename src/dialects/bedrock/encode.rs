@@ -247,7 +247,8 @@ fn has_known_images(message: &Message) -> bool {
     parts.iter().all(|part| match part {
         Part::Text(_) => true,
         Part::Image(Image::Inline { media_type, .. }) => image_format(media_type).is_some(),
-        Part::Image(Image::Url(_)) => false,
+        Part::Image(Image::Url(_)) | Part::Document(_) | Part::Audio(_) => false,
+        Part::Reasoning(_) | Part::CacheMarker(_) => true,
     })
 }
 
@@ -339,7 +340,11 @@ fn block<'a>(part: &'a Part<'a>) -> Option<Block<'a>> {
             format: image_format(media_type)?,
             source: Source { bytes: base64 },
         })),
-        Part::Image(Image::Url(_)) => None,
+        Part::Image(Image::Url(_))
+        | Part::Document(_)
+        | Part::Audio(_)
+        | Part::Reasoning(_)
+        | Part::CacheMarker(_) => None,
     }
 }
 

@@ -17,7 +17,7 @@ pub(in super::super) fn path(shape: &Shape) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialects::Quirks;
+    use crate::dialects::{Features, Quirks};
     use crate::units::Tokens;
 
     #[test]
@@ -29,6 +29,7 @@ mod tests {
                 answer_tokens_default: Tokens(9),
                 prefill: None,
                 quirks: Quirks::NONE,
+                carried: Features::NONE,
             })
         };
         assert_eq!(

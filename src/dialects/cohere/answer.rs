@@ -160,5 +160,6 @@ fn call(read: ReadCall) -> ToolCall {
         id: read.id.0.unwrap_or_default(),
         name: function.name.0.unwrap_or_default(),
         arguments: arguments.unwrap_or_else(|| NO_ARGUMENTS.to_owned()),
+        signature: None,
     }
 }

@@ -189,7 +189,8 @@ fn message<'a>(message: &'a Message<'a>) -> WireMessage<'a> {
             content: content(parts),
         },
         Message::Assistant(AssistantMessage { parts, calls }) => {
-            let is_silent = parts.is_empty() && !calls.is_empty();
+            let is_said = |part: &Part| matches!(part, Part::Text(_) | Part::Image(_));
+            let is_silent = !parts.iter().any(is_said) && !calls.is_empty();
             WireMessage::Assistant {
                 content: (!is_silent).then(|| content(parts)),
                 tool_calls: calls.iter().map(call).collect(),
@@ -216,15 +217,18 @@ fn call<'a>(call: &'a RequestedCall<'a>) -> WireCall<'a> {
 /// One text is a string; several parts are an array.
 fn content<'a>(parts: &'a [Part<'a>]) -> Content<'a> {
     let wire = |part: &'a Part<'a>| match part {
-        Part::Text(text) => WirePart::Text { text },
-        Part::Image(image) => WirePart::ImageUrl {
+        Part::Text(text) => Some(WirePart::Text { text }),
+        Part::Image(image) => Some(WirePart::ImageUrl {
             image_url: WireUrl { url: url(image) },
-        },
+        }),
+        // What its dialect does not carry is in no request that comes here, or may be left out.
+        Part::Document(_) | Part::Audio(_) | Part::Reasoning(_) | Part::CacheMarker(_) => None,
     };
-    match parts {
+    let written: Vec<WirePart> = parts.iter().filter_map(wire).collect();
+    match written.as_slice() {
         [] => Content::Text(""),
-        [Part::Text(text)] => Content::Text(text),
-        parts => Content::Parts(parts.iter().map(wire).collect()),
+        [WirePart::Text { text }] => Content::Text(text),
+        _ => Content::Parts(written),
     }
 }
 

@@ -204,16 +204,17 @@ impl<'a> WireChoice<'a> {
     }
 }
 
-/// Writes a whole answer. What the model thought aloud has no place in it.
+/// Writes a whole answer. What the model thought aloud has no place in it, and a refusal is text.
 #[must_use]
 pub fn encode_answer(answer: &Answer, created: UnixMillis) -> Vec<u8> {
     let finish = answer.finish.unwrap_or(FinishReason::Stop);
+    let text = [answer.text.as_str(), &answer.refusal].concat();
     let completion = WireCompletion {
         id: &answer.id,
         object: "text_completion",
         created: created.seconds(),
         model: &answer.model,
-        choices: &[WireChoice::of(&answer.text, Some(finish))],
+        choices: &[WireChoice::of(&text, Some(finish))],
         usage: answer.usage.map(WireUsage::from),
     };
     serde_json::to_vec(&completion).unwrap_or_default()
@@ -252,7 +253,7 @@ impl StreamEncoder {
                     self.model.clone_from(model);
                 }
             }
-            Event::Text(piece) if !piece.is_empty() => {
+            Event::Text(piece) | Event::Refusal(piece) if !piece.is_empty() => {
                 self.chunk(&[WireChoice::of(piece, None)], None, out);
             }
             Event::Usage(usage) => self.usage = Some(*usage),
@@ -266,7 +267,12 @@ impl StreamEncoder {
                 write_event(out, None, b"[DONE]");
             }
             Event::Text(_)
+            | Event::Refusal(_)
             | Event::Reasoning(_)
+            | Event::Seal(_)
+            | Event::Citation(_)
+            | Event::Logprobs(_)
+            | Event::CallSignature { .. }
             | Event::CallStart { .. }
             | Event::CallArguments { .. } => {}
         }

@@ -147,6 +147,7 @@ impl<'a> ReadChunk<'a> {
             id,
             name,
             arguments,
+            signature: None,
         }
     }
 }
@@ -334,6 +335,11 @@ pub(in super::super) fn encode_answer(answer: &Answer) -> Vec<u8> {
     }
     if !answer.text.is_empty() {
         parts.push(WirePart::Text { text: &answer.text });
+    }
+    if !answer.refusal.is_empty() {
+        parts.push(WirePart::Text {
+            text: &answer.refusal,
+        });
     }
     parts.extend(answer.calls.iter().map(WirePart::call));
     let finish = answer.finish.unwrap_or(FinishReason::Stop);

@@ -301,7 +301,7 @@ fn response<'a>(
     let name = names.get(call_id).ok_or_else(|| unspoken("tool_call_id"))?;
     let texts = result.parts.iter().filter_map(|part| match part {
         chat::Part::Text(text) => Some(&**text),
-        chat::Part::Image(_) => None,
+        _ => None,
     });
     let texts: Vec<&str> = texts.collect();
     let text = match texts.as_slice() {
@@ -310,7 +310,7 @@ fn response<'a>(
     };
     let images = result.parts.iter().filter_map(|part| match part {
         chat::Part::Image(image) => Some(self::image(image)),
-        chat::Part::Text(_) => None,
+        _ => None,
     });
     Ok(Part::Response {
         function_response: Outcome {
@@ -330,6 +330,10 @@ fn part<'a>(part: &'a chat::Part<'a>) -> Option<Part<'a>> {
     match part {
         chat::Part::Text(text) => (!text.is_empty()).then_some(Part::Text { text }),
         chat::Part::Image(image) => Some(self::image(image)),
+        chat::Part::Document(_)
+        | chat::Part::Audio(_)
+        | chat::Part::Reasoning(_)
+        | chat::Part::CacheMarker(_) => None,
     }
 }
 

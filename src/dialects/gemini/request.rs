@@ -196,6 +196,7 @@ fn model<'a>(
             id: calls.begin(id(&call, at)?, &name),
             name,
             arguments: call.args.map_or("{}", |args| args.get()).into(),
+            signature: None,
         });
         Ok(())
     })?;
@@ -309,6 +310,7 @@ fn tool<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Tool<'a>, RequestError> 
         description: read::optional(wire.description, description, read::text)?,
         parameters,
         strict: None,
+        cache_marker: None,
     })
 }
 

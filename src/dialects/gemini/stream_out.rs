@@ -33,13 +33,19 @@ impl StreamEncoder {
                     self.model.clone_from(model);
                 }
             }
-            Event::Text(piece) if !piece.is_empty() => {
+            Event::Text(piece) | Event::Refusal(piece) if !piece.is_empty() => {
                 self.write(vec![WirePart::Text { text: piece }], false, out);
             }
             Event::Reasoning(piece) if !piece.is_empty() => {
                 self.write(vec![WirePart::thought(piece)], false, out);
             }
-            Event::Text(_) | Event::Reasoning(_) => {}
+            Event::Text(_)
+            | Event::Refusal(_)
+            | Event::Reasoning(_)
+            | Event::Seal(_)
+            | Event::Citation(_)
+            | Event::Logprobs(_)
+            | Event::CallSignature { .. } => {}
             Event::CallStart { index, id, name } => self.call(*index, id, name),
             Event::CallArguments { index, piece } => {
                 let found = self.find(*index).ok();
@@ -75,6 +81,7 @@ impl StreamEncoder {
             id: id.to_owned(),
             name: name.to_owned(),
             arguments: String::new(),
+            signature: None,
         });
         match self.find(index) {
             Ok(old) => {

@@ -1,16 +1,23 @@
 //! A whole chat completion, read and written.
 //!
 //! Providers put reasoning into `reasoning_content` (DeepSeek, vLLM) or `reasoning` (OpenRouter, Groq), or,
-//! as Mistral does, into parts of `content`. A refusal is text to its reader, and ends the answer as a filter
-//! does. Only the first choice is read: a request for several goes to no other dialect. A legacy completion is the same but
-//! for `text` in place of the message.
+//! as Mistral does, into parts of `content`. A refusal ends the answer as a filter does. Only the first choice is
+//! read: a request for several goes to no other dialect. A legacy completion is the same but for `text` in place of the
+//! message.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::fault;
 use super::super::read::{self, Kind, Loose, Object, Raw};
+use super::citation::{ReadAnnotation, WireAnnotation, annotation};
+use super::logprob::{ReadLogprob, WireLogprob, wire_logprobs};
+use super::thought::{ExtraContent, WireDetail, WireExtraContent, details, seals};
 use super::usage::{ReadUsage, WireUsage};
-use crate::chat::{Answer, AttemptFailure, FinishReason, ProviderError, ToolCall};
+use crate::chat::{
+    Answer, AttemptFailure, Citation, FinishReason, ProviderError, TokenLogprob, ToolCall,
+};
 use crate::units::UnixMillis;
 
 #[derive(Default, Deserialize)]
@@ -35,7 +42,24 @@ struct Choice<'a> {
     #[serde(borrow)]
     message: Loose<Said<'a>>,
     text: Loose<String>,
+    logprobs: Loose<ReadLogprobs>,
     finish_reason: Loose<String>,
+}
+
+/// Of a choice, or of what a chunk adds to one.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ReadLogprobs {
+    content: Loose<Vec<Loose<ReadLogprob>>>,
+}
+
+impl ReadLogprobs {
+    pub fn tokens(self) -> Vec<TokenLogprob> {
+        let read = self.content.0.unwrap_or_default().into_iter();
+        read.filter_map(|read| read.0)
+            .map(ReadLogprob::token)
+            .collect()
+    }
 }
 
 /// A message, or what a chunk adds to one.
@@ -47,6 +71,9 @@ pub(super) struct Said<'a> {
     pub refusal: Loose<String>,
     pub reasoning_content: Loose<String>,
     pub reasoning: Loose<String>,
+    #[serde(borrow)]
+    pub reasoning_details: Option<Raw<'a>>,
+    pub annotations: Loose<Vec<Loose<ReadAnnotation>>>,
     #[serde(borrow)]
     pub tool_calls: Loose<Vec<Call<'a>>>,
     #[serde(borrow)]
@@ -61,6 +88,8 @@ pub(super) struct Call<'a> {
     pub id: Loose<String>,
     #[serde(borrow)]
     pub function: Loose<Function<'a>>,
+    #[serde(borrow)]
+    pub extra_content: Loose<ExtraContent<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -97,6 +126,7 @@ impl<'a> Said<'a> {
             index: Loose(Some(index)),
             id: Loose(None),
             function: Loose(Some(function)),
+            extra_content: Loose(None),
         };
         Some(Self {
             content: response,
@@ -107,17 +137,20 @@ impl<'a> Said<'a> {
 }
 
 impl Said<'_> {
-    /// Its reasoning and its text, in that order, and whether the text is a refusal.
-    pub(super) fn words(&mut self) -> (String, String, bool) {
+    /// Its reasoning and its text, in that order.
+    pub(super) fn words(&mut self) -> (String, String) {
         let reasoning = self.reasoning_content.0.take();
         let mut reasoning = reasoning.or(self.reasoning.0.take()).unwrap_or_default();
         let mut text = String::new();
         if let Some(content) = self.content {
             read_content(content, &mut text, &mut reasoning);
         }
-        let refusal = self.refusal.0.take().unwrap_or_default();
-        text.push_str(&refusal);
-        (reasoning, text, !refusal.is_empty())
+        (reasoning, text)
+    }
+
+    pub(super) fn citations(&mut self) -> impl Iterator<Item = Citation> + use<> {
+        let annotations = self.annotations.0.take().unwrap_or_default().into_iter();
+        annotations.filter_map(|annotation| annotation.0?.citation())
     }
 }
 
@@ -214,9 +247,15 @@ pub(in super::super) fn parse_answer(
 
 fn read_choice(choice: Choice, answer: &mut Answer) {
     let mut said = choice.message.0.unwrap_or_default();
-    let (reasoning, text, is_refusal) = said.words();
+    let (reasoning, text) = said.words();
     answer.reasoning = reasoning;
     answer.text = choice.text.0.unwrap_or_default() + &text;
+    answer.refusal = said.refusal.0.take().unwrap_or_default();
+    answer.citations = said.citations().collect();
+    answer.logprobs = choice.logprobs.0.unwrap_or_default().tokens();
+    if let Some(details) = said.reasoning_details {
+        read_seals(details, answer);
+    }
     let legacy = said.function_call.0.map(|function| Call {
         function: Loose(Some(function)),
         ..Call::default()
@@ -228,10 +267,35 @@ fn read_choice(choice: Choice, answer: &mut Answer) {
             id: call_id(call.id.0, &answer.id, index),
             arguments: function.arguments(),
             name: function.name.0.unwrap_or_default(),
+            signature: call.extra_content.0.and_then(signature),
         });
     }
     let reason = choice.finish_reason.0.unwrap_or_default();
-    answer.finish = Some(finish(&reason, !answer.calls.is_empty(), is_refusal));
+    answer.finish = Some(finish(
+        &reason,
+        !answer.calls.is_empty(),
+        !answer.refusal.is_empty(),
+    ));
+}
+
+/// Where a seal's text is not the next piece of the reasoning, it vouches for all of it so far.
+fn read_seals(details: Raw, answer: &mut Answer) {
+    let mut end = 0;
+    for (text, seal) in seals(details) {
+        let rest = answer.reasoning.get(end..).unwrap_or_default();
+        let gap = rest.len() - rest.trim_start().len();
+        let is_next = rest.trim_start().starts_with(&*text);
+        end = if is_next {
+            end + gap + text.len()
+        } else {
+            answer.reasoning.len()
+        };
+        answer.seals.push((end, seal));
+    }
+}
+
+pub(super) fn signature(extra: ExtraContent) -> Option<String> {
+    extra.signature().map(Cow::into_owned)
 }
 
 #[derive(Serialize)]
@@ -249,17 +313,34 @@ struct WireCompletion<'a> {
 struct WireChoice<'a> {
     index: u32,
     message: WireMessage<'a>,
-    logprobs: Option<()>,
+    logprobs: Option<WireLogprobs<'a>>,
     finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct WireLogprobs<'a> {
+    content: Vec<WireLogprob<'a>>,
+    refusal: Option<()>,
+}
+
+pub(super) fn logprobs(tokens: &[TokenLogprob]) -> Option<WireLogprobs<'_>> {
+    (!tokens.is_empty()).then(|| WireLogprobs {
+        content: wire_logprobs(tokens),
+        refusal: None,
+    })
 }
 
 #[derive(Serialize)]
 struct WireMessage<'a> {
     role: &'static str,
     content: Option<&'a str>,
-    refusal: Option<()>,
+    refusal: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     reasoning_content: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasoning_details: Vec<WireDetail<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    annotations: Vec<WireAnnotation<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<WireCall<'a>>,
 }
@@ -270,6 +351,8 @@ struct WireCall<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     function: WireFunction<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<WireExtraContent<'a>>,
 }
 
 #[derive(Serialize)]
@@ -287,6 +370,12 @@ pub(in super::super) fn finish_word(reason: FinishReason) -> &'static str {
     }
 }
 
+fn sealed(answer: &Answer) -> Vec<WireDetail<'_>> {
+    let thoughts = answer.thoughts().into_iter().enumerate();
+    let sealed = thoughts.filter_map(|(index, (text, seal))| Some(details(text, seal?, index)));
+    sealed.flatten().collect()
+}
+
 pub(in super::super) fn encode_answer(answer: &Answer, created: UnixMillis) -> Vec<u8> {
     let calls = answer.calls.iter().map(|call| WireCall {
         id: &call.id,
@@ -295,8 +384,10 @@ pub(in super::super) fn encode_answer(answer: &Answer, created: UnixMillis) -> V
             name: &call.name,
             arguments: &call.arguments,
         },
+        extra_content: call.signature.as_deref().map(WireExtraContent::new),
     });
-    let is_silent = answer.text.is_empty() && !answer.calls.is_empty();
+    let is_silent =
+        answer.text.is_empty() && (!answer.calls.is_empty() || !answer.refusal.is_empty());
     let completion = WireCompletion {
         id: &answer.id,
         object: "chat.completion",
@@ -307,11 +398,13 @@ pub(in super::super) fn encode_answer(answer: &Answer, created: UnixMillis) -> V
             message: WireMessage {
                 role: "assistant",
                 content: (!is_silent).then_some(&answer.text),
-                refusal: None,
+                refusal: Some(&*answer.refusal).filter(|words| !words.is_empty()),
                 reasoning_content: &answer.reasoning,
+                reasoning_details: sealed(answer),
+                annotations: answer.citations.iter().filter_map(annotation).collect(),
                 tool_calls: calls.collect(),
             },
-            logprobs: None,
+            logprobs: logprobs(&answer.logprobs),
             finish_reason: finish_word(answer.finish.unwrap_or(FinishReason::Stop)),
         }],
         usage: answer.usage.map(WireUsage::from),

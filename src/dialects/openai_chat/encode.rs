@@ -7,19 +7,23 @@
 //! another name, or refuses a field, its quirks say so.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::super::read::Raw;
 use super::super::{Quirk, Shape, written};
+
 use crate::chat::{
-    AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
-    ToolChoice, ToolResult,
+    AssistantMessage, Audio, Document, DocumentSource, Effort, Format, Image, Message, Part,
+    Request, RequestError, RequestedCall, Tool, ToolChoice, ToolResult,
 };
 use crate::units::Tokens;
 
 /// The name of a schema whose client's dialect has no name for it. OpenAI demands one.
 const SCHEMA_NAME: &str = "answer";
+/// The name of a file whose client gave none.
+pub(in super::super) const FILE_NAME: &str = "document.pdf";
 
 #[derive(Serialize)]
 struct WireRequest<'a> {
@@ -43,6 +47,26 @@ struct WireRequest<'a> {
     top_p: Option<f64>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     stop: &'a [Cow<'a, str>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,8 +110,22 @@ enum Content<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum WirePart<'a> {
-    Text { text: &'a str },
+    Text { text: Cow<'a, str> },
     ImageUrl { image_url: WireImage<'a> },
+    File { file: WireFile<'a> },
+    InputAudio { input_audio: WireAudio<'a> },
+}
+
+#[derive(Serialize)]
+struct WireFile<'a> {
+    filename: &'a str,
+    file_data: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct WireAudio<'a> {
+    data: &'a str,
+    format: &'a str,
 }
 
 #[derive(Serialize)]
@@ -178,6 +216,16 @@ pub(in super::super) fn encode_request(
         temperature: request.temperature,
         top_p: request.top_p,
         stop: &request.stop,
+        seed: request.seed,
+        frequency_penalty: request.frequency_penalty,
+        presence_penalty: request.presence_penalty,
+        logprobs: request.logprobs.map(|_| true),
+        top_logprobs: request.logprobs.filter(|count| *count > 0),
+        reasoning_effort: request.effort.map(Effort::word),
+        verbosity: request.verbosity.as_deref(),
+        prompt_cache_key: request.cache_key.as_deref(),
+        service_tier: request.service_tier.as_deref(),
+        metadata: &request.metadata,
         user: request.user.as_deref(),
         stream: shape.is_streaming.then_some(true),
         stream_options: asks_usage.then_some(StreamOptions {
@@ -189,11 +237,11 @@ pub(in super::super) fn encode_request(
 
 fn messages<'a>(messages: &'a [Message<'a>]) -> Vec<WireMessage<'a>> {
     let mut wire = Vec::with_capacity(messages.len());
-    // Images that tools returned, until the results end.
+    // Images and documents that tools returned, until the results end.
     let mut images: Vec<&Part> = Vec::new();
     for message in messages {
         if let Message::ToolResult(result) = message {
-            images.extend(result.parts.iter().filter(|part| is_image(part)));
+            images.extend(result.parts.iter().filter(|part| is_shown(part)));
             wire.push(tool_result(result));
             continue;
         }
@@ -237,8 +285,9 @@ fn plain<'a>(message: &'a Message<'a>) -> WireMessage<'a> {
 }
 
 fn assistant<'a>(message: &'a AssistantMessage<'a>) -> WireMessage<'a> {
-    let is_silent = message.parts.is_empty() && !message.calls.is_empty();
-    let parts: Vec<&Part> = message.parts.iter().collect();
+    let is_said = |part: &&Part| matches!(part, Part::Text(_));
+    let parts: Vec<&Part> = message.parts.iter().filter(is_said).collect();
+    let is_silent = parts.is_empty() && !message.calls.is_empty();
     WireMessage::Assistant {
         content: (!is_silent).then(|| content(&parts)),
         tool_calls: message.calls.iter().map(call).collect(),
@@ -257,29 +306,47 @@ fn call<'a>(call: &'a RequestedCall<'a>) -> WireCall<'a> {
 }
 
 fn tool_result<'a>(result: &'a ToolResult<'a>) -> WireMessage<'a> {
-    let texts: Vec<&Part> = result.parts.iter().filter(|part| !is_image(part)).collect();
+    let texts: Vec<&Part> = result.parts.iter().filter(|part| !is_shown(part)).collect();
     WireMessage::Tool {
         tool_call_id: &result.call_id,
         content: content(&texts),
     }
 }
 
-fn is_image(part: &Part) -> bool {
-    matches!(part, Part::Image(_))
+/// Whether it is no text.
+fn is_shown(part: &Part) -> bool {
+    matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))
 }
 
 /// One text is a string, which every compatible provider knows; several parts are an array.
 fn content<'a>(parts: &[&'a Part<'a>]) -> Content<'a> {
-    match parts {
-        [] => Content::Text(""),
-        [Part::Text(text)] => Content::Text(text),
-        parts => Content::Parts(parts.iter().map(|part| wire_part(part)).collect()),
+    let is_written = |part: &&&Part| !matches!(part, Part::CacheMarker(_) | Part::Reasoning(_));
+    let mut written = parts.iter().filter(is_written);
+    match (written.clone().next(), written.clone().nth(1)) {
+        (None, _) => Content::Text(""),
+        (Some(Part::Text(text)), None) => Content::Text(text),
+        _ => Content::Parts(
+            written
+                .by_ref()
+                .filter_map(|part| wire_part(part))
+                .collect(),
+        ),
     }
 }
 
-fn wire_part<'a>(part: &'a Part<'a>) -> WirePart<'a> {
-    match part {
-        Part::Text(text) => WirePart::Text { text },
+fn wire_part<'a>(part: &'a Part<'a>) -> Option<WirePart<'a>> {
+    Some(match part {
+        Part::CacheMarker(_) | Part::Reasoning(_) => return None,
+        Part::Text(text) => WirePart::Text {
+            text: Cow::Borrowed(text),
+        },
+        Part::Document(document) => wire_document(document),
+        Part::Audio(Audio { format, base64 }) => WirePart::InputAudio {
+            input_audio: WireAudio {
+                data: base64,
+                format,
+            },
+        },
         Part::Image(Image::Url(url)) => WirePart::ImageUrl {
             image_url: WireImage {
                 url: Cow::Borrowed(url),
@@ -290,6 +357,36 @@ fn wire_part<'a>(part: &'a Part<'a>) -> WirePart<'a> {
                 url: Cow::Owned(format!("data:{media_type};base64,{base64}")),
             },
         },
+    })
+}
+
+/// A document of plain text is a text under its name. OpenAI demands a file's name, and takes no URL.
+fn wire_document<'a>(document: &'a Document<'a>) -> WirePart<'a> {
+    let filename = document.name.as_deref();
+    match &document.source {
+        DocumentSource::Text(text) => WirePart::Text {
+            text: titled(filename, text),
+        },
+        DocumentSource::Inline { media_type, base64 } => WirePart::File {
+            file: WireFile {
+                filename: filename.unwrap_or(FILE_NAME),
+                file_data: Cow::Owned(format!("data:{media_type};base64,{base64}")),
+            },
+        },
+        DocumentSource::Url(url) => WirePart::File {
+            file: WireFile {
+                filename: filename.unwrap_or(FILE_NAME),
+                file_data: Cow::Borrowed(url),
+            },
+        },
+    }
+}
+
+/// A document of plain text, for a dialect that has only text.
+pub(in super::super) fn titled<'a>(name: Option<&str>, text: &'a str) -> Cow<'a, str> {
+    match name {
+        Some(name) => Cow::Owned(format!("{name}\n\n{text}")),
+        None => Cow::Borrowed(text),
     }
 }
 

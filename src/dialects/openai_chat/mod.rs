@@ -5,24 +5,32 @@
 //! `tests/dialects/openai-chat/`.
 
 mod answer;
+mod citation;
 mod encode;
 mod error;
+mod logprob;
 mod outline;
 mod request;
+mod setting;
 mod stream;
 mod stream_out;
+mod thought;
 mod usage;
 
 pub(super) use answer::{encode_answer, finish_word, parse_answer};
-pub(super) use encode::encode_request;
+pub(super) use citation::{ReadAnnotation, WireCitation, flat};
+pub(super) use encode::{FILE_NAME, encode_request, titled};
 pub(super) use error::{WireError, encode_error};
+pub(super) use logprob::{ReadLogprob, WireLogprob, wire_logprobs};
 pub(super) use outline::{
     Typed, note_file, note_format, note_setting, note_strict, note_temperature, note_tool_choice,
     outline,
 };
 pub(super) use request::{
-    IMAGE_EXPECTED, NamedFunction, WireFunction, WireSchema, each_message, image_of, parse_request,
+    IMAGE_EXPECTED, NamedFunction, WireFile, WireFunction, WireSchema, cache_marker, document_of,
+    each_message, image_of, parse_request,
 };
+pub(super) use setting::{effort, read_setting};
 pub(super) use stream::StreamDecoder;
 pub(super) use stream_out::StreamEncoder;
 pub(super) use usage::WireUsage;

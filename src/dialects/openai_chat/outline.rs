@@ -12,7 +12,8 @@ use super::super::ClientDialect;
 use super::super::feature::Feature;
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
-use super::super::read::{self, Kind, Object, Raw, Text};
+use super::super::read::{self, Kind, Object, Raw};
+use super::thought::{feature, read_details};
 use crate::chat::RequestError;
 
 /// OpenAI's own limit for `n`.
@@ -68,6 +69,8 @@ pub(in super::super) struct Typed<'a> {
     pub file_data: Option<Raw<'a>>,
     #[serde(borrow)]
     pub file_url: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub filename: Option<Raw<'a>>,
     #[serde(borrow)]
     pub detail: Option<Raw<'a>>,
     #[serde(borrow)]
@@ -501,39 +504,9 @@ fn has_detail(image: Raw) -> bool {
 
 /// What was thought in a former turn, as OpenRouter's clients give it back: each piece names whose it is.
 fn note_details(outline: &mut Outline, details: Raw, index: usize) {
-    let details: Vec<Object<Detail>> = serde_json::from_str(details.get()).unwrap_or_default();
     let at = format_args!("messages[{index}].reasoning_details");
-    for Object(detail) in details {
-        outline.ask(detail.feature(), at);
-    }
-}
-
-/// A piece of `reasoning_details`
-/// (<https://openrouter.ai/docs/use-cases/reasoning-tokens>, "Preserving reasoning blocks", 2026-11-21).
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Detail<'a> {
-    #[serde(borrow)]
-    format: Option<Text<'a>>,
-    #[serde(borrow)]
-    signature: Option<Raw<'a>>,
-    #[serde(borrow)]
-    data: Option<Raw<'a>>,
-}
-
-impl Detail<'_> {
-    fn feature(&self) -> Feature {
-        let format = self.format.as_ref().map(|format| &*format.0);
-        let is_signed = [self.signature, self.data]
-            .iter()
-            .flatten()
-            .any(|words| read::kind(words) == Kind::Text);
-        match format.filter(|_| is_signed) {
-            Some("anthropic-claude-v1") => Feature::AnthropicReasoning,
-            Some("openai-responses-v1") => Feature::OpenaiReasoning,
-            Some("google-gemini-v1") => Feature::GoogleReasoning,
-            _ => Feature::Reasoning,
-        }
+    for thought in read_details(details) {
+        outline.ask(feature(&thought), at);
     }
 }
 

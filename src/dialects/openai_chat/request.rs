@@ -1,17 +1,8 @@
 //! Reads a whole chat completion request, for a provider that speaks another dialect.
 //!
-//! | field | what becomes of it |
-//! |---|---|
-//! | `n` > 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities`, `prediction`, `web_search_options`, `moderation`, `functions`, `function_call`, JSON mode, stop texts of white space, tools other than functions, parts other than text and images | not portable: the outline names it and no other dialect is asked |
-//! | `frequency_penalty`, `presence_penalty`, `seed` | dropped: they nudge the sampling, and promise nothing that a reader of the answer could miss |
-//! | `reasoning_effort`, `verbosity` | dropped: hints, and models without the feature refuse the field |
-//! | `service_tier`, `store`, `metadata`, `prompt_cache_key` and its kin | dropped: dealings with OpenAI that change no answer |
-//! | `messages[].name`, `image_url.detail`, a former answer's `reasoning_content` | dropped: other dialects have no place for them |
-//! | `safety_identifier` | stands in for `user` |
-//! | `stream`, `stream_options` | the router's own decision |
-//!
-//! Anthropic's compatible endpoint treats the dropped ones alike
-//! (<https://platform.claude.com/docs/en/cli-sdks-libraries/libraries/openai-sdk>).
+//! `outline.rs` notes what not every dialect can carry, `docs/dialects.md` tells who can. What no other dialect has a word
+//! for is not read here: `messages[].name`, `image_url.detail`, unsigned thoughts of former answers, `stream` and
+//! `stream_options`, which are the router's own decision. `safety_identifier` stands in for `user`.
 //!
 //! `outline` has run before, so what it refuses is not checked again.
 
@@ -21,9 +12,11 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::super::read::{self, Kind, Object, Raw, Text};
+use super::setting::read_setting;
+use super::thought::{ExtraContent, read_details};
 use crate::chat::{
-    AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
-    ToolChoice, ToolResult,
+    AssistantMessage, Audio, CacheMarker, Document, DocumentSource, Format, Image, Message, Part,
+    Request, RequestError, RequestedCall, Tool, ToolChoice, ToolResult,
 };
 
 #[derive(Default, Deserialize)]
@@ -48,6 +41,30 @@ struct WireRequest<'a> {
     #[serde(borrow)]
     top_p: Option<Raw<'a>>,
     #[serde(borrow)]
+    top_k: Option<Raw<'a>>,
+    #[serde(borrow)]
+    seed: Option<Raw<'a>>,
+    #[serde(borrow)]
+    frequency_penalty: Option<Raw<'a>>,
+    #[serde(borrow)]
+    presence_penalty: Option<Raw<'a>>,
+    #[serde(borrow)]
+    logprobs: Option<Raw<'a>>,
+    #[serde(borrow)]
+    top_logprobs: Option<Raw<'a>>,
+    #[serde(borrow)]
+    reasoning_effort: Option<Raw<'a>>,
+    #[serde(borrow)]
+    reasoning: Option<Raw<'a>>,
+    #[serde(borrow)]
+    verbosity: Option<Raw<'a>>,
+    #[serde(borrow)]
+    prompt_cache_key: Option<Raw<'a>>,
+    #[serde(borrow)]
+    service_tier: Option<Raw<'a>>,
+    #[serde(borrow)]
+    metadata: Option<Raw<'a>>,
+    #[serde(borrow)]
     stop: Option<Raw<'a>>,
     #[serde(borrow)]
     user: Option<Raw<'a>>,
@@ -68,6 +85,8 @@ struct WireMessage<'a> {
     tool_calls: Option<Raw<'a>>,
     #[serde(borrow)]
     tool_call_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    reasoning_details: Option<Raw<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +95,8 @@ struct WireCall<'a> {
     id: Text<'a>,
     #[serde(borrow)]
     function: WireCallFunction<'a>,
+    #[serde(borrow, default)]
+    extra_content: Option<ExtraContent<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +115,31 @@ struct WirePart<'a> {
     refusal: Option<Text<'a>>,
     #[serde(borrow, default)]
     image_url: Option<WireImage<'a>>,
+    #[serde(borrow, default)]
+    input_audio: Option<WireAudio<'a>>,
+    #[serde(borrow, default)]
+    file: Option<WireFile<'a>>,
+    #[serde(borrow, default)]
+    cache_control: Option<Raw<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireAudio<'a> {
+    #[serde(borrow)]
+    data: Text<'a>,
+    #[serde(borrow)]
+    format: Text<'a>,
+}
+
+/// A document: in chat completions a part's `file`, in the Responses API the part itself.
+#[derive(Deserialize)]
+pub(in super::super) struct WireFile<'a> {
+    #[serde(borrow, default)]
+    pub filename: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub file_data: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub file_url: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +152,8 @@ struct WireImage<'a> {
 struct WireTool<'a> {
     #[serde(borrow)]
     function: WireFunction<'a>,
+    #[serde(borrow, default)]
+    cache_control: Option<Raw<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -183,16 +231,45 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
         Some(raw) => Some(read::tokens(raw, format_args!("max_completion_tokens"))?),
         None => read::optional(wire.max_tokens, format_args!("max_tokens"), read::tokens)?,
     };
-    request.temperature =
-        read::optional(wire.temperature, format_args!("temperature"), read::number)?;
-    request.top_p = read::optional(wire.top_p, format_args!("top_p"), read::number)?;
     let user = read::optional(wire.user, format_args!("user"), read::text)?;
     let stand_in = format_args!("safety_identifier");
     request.user = match user {
         Some(user) => Some(user),
         None => read::optional(wire.safety_identifier, stand_in, read::text)?,
     };
+    settings(&wire, &mut request)?;
     Ok(request)
+}
+
+fn settings<'a>(wire: &WireRequest<'a>, request: &mut Request<'a>) -> Result<(), RequestError> {
+    if let Some(flag) = wire.logprobs
+        && read::flag(flag, format_args!("logprobs"))?
+    {
+        request.logprobs = Some(0);
+    }
+    for (key, raw) in [
+        ("temperature", wire.temperature),
+        ("top_p", wire.top_p),
+        ("top_k", wire.top_k),
+        ("seed", wire.seed),
+        ("frequency_penalty", wire.frequency_penalty),
+        ("presence_penalty", wire.presence_penalty),
+        (
+            "top_logprobs",
+            wire.top_logprobs.filter(|_| request.logprobs.is_some()),
+        ),
+        ("reasoning_effort", wire.reasoning_effort),
+        ("reasoning", wire.reasoning),
+        ("verbosity", wire.verbosity),
+        ("prompt_cache_key", wire.prompt_cache_key),
+        ("service_tier", wire.service_tier),
+        ("metadata", wire.metadata),
+    ] {
+        if let Some(raw) = raw {
+            read_setting(request, key, raw)?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads the messages one by one, and keeps none.
@@ -216,6 +293,9 @@ fn message<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Message<'a>, RequestE
         "a message with `role` and `content`, as OpenAI defines it",
     )?;
     let mut parts = Vec::new();
+    if let Some(details) = wire.reasoning_details {
+        parts.extend(read_details(details).into_iter().map(Part::Reasoning));
+    }
     if let Some(content) = wire.content {
         contents(content, format_args!("{at}.content"), &mut parts)?;
     }
@@ -248,21 +328,31 @@ fn contents<'a>(
         return Ok(());
     }
     read::each(raw, at, &mut |index, raw| {
-        parts.push(part(raw, format_args!("{at}[{index}]"))?);
+        let at = format_args!("{at}[{index}]");
+        let part: WirePart = read::object(raw, at, "a content part as OpenAI defines it")?;
+        let marker = part.cache_control;
+        parts.push(content_part(part, at)?);
+        parts.extend(marker.and_then(cache_marker).map(Part::CacheMarker));
         Ok(())
     })
 }
 
-fn part<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Part<'a>, RequestError> {
-    let wire: WirePart = read::object(raw, at, "a content part as OpenAI defines it")?;
+fn content_part<'a>(wire: WirePart<'a>, at: fmt::Arguments) -> Result<Part<'a>, RequestError> {
     if let Some(text) = wire.text.or(wire.refusal) {
         return Ok(Part::Text(text.0));
     }
+    if let Some(audio) = wire.input_audio {
+        return Ok(Part::Audio(Audio {
+            format: audio.format.0,
+            base64: audio.data.0,
+        }));
+    }
+    if let Some(file) = wire.file {
+        return document_of(file, at).map(Part::Document);
+    }
     let Some(image) = wire.image_url else {
-        return Err(read::invalid(
-            at,
-            "a content part with `text` or `image_url`",
-        ));
+        let expected = "a content part with `text`, `image_url`, `input_audio` or `file`";
+        return Err(read::invalid(at, expected));
     };
     image_of(image.url.0)
         .map(Part::Image)
@@ -301,6 +391,44 @@ fn data_url(url: &str) -> Option<(&str, &str)> {
     (!media_type.is_empty() && !base64.is_empty()).then_some((media_type, base64))
 }
 
+/// A document of the request itself, as a data URL, or one to be fetched; compatible providers take URLs as `file_data`.
+pub(in super::super) fn document_of<'a>(
+    file: WireFile<'a>,
+    at: fmt::Arguments,
+) -> Result<Document<'a>, RequestError> {
+    let given = file
+        .file_data
+        .or(file.file_url)
+        .and_then(|data| image_of(data.0));
+    let source = match given {
+        Some(Image::Url(url)) if url.starts_with("http") => DocumentSource::Url(url),
+        Some(Image::Inline { media_type, base64 }) => DocumentSource::Inline { media_type, base64 },
+        _ => {
+            let expected = "`file_data`, a data URL with a media type and base64";
+            return Err(read::invalid(at, expected));
+        }
+    };
+    Ok(Document {
+        name: file.filename.map(|name| name.0),
+        source,
+        is_cited: false,
+    })
+}
+
+/// As Anthropic writes it, and OpenRouter's clients for Anthropic's models. Null is none.
+pub(in super::super) fn cache_marker(raw: Raw<'_>) -> Option<CacheMarker<'_>> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Control<'a> {
+        #[serde(borrow)]
+        ttl: Option<Text<'a>>,
+    }
+    let control: Object<Control> = serde_json::from_str(raw.get()).ok()?;
+    Some(CacheMarker {
+        ttl: control.0.ttl.map(|ttl| ttl.0),
+    })
+}
+
 fn calls<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Vec<RequestedCall<'a>>, RequestError> {
     let mut calls = Vec::new();
     read::each(raw, at, &mut |index, raw| {
@@ -312,6 +440,7 @@ fn calls<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Vec<RequestedCall<'a>>,
         )?;
         let arguments = wire.function.arguments.unwrap_or_default().0;
         calls.push(RequestedCall {
+            signature: wire.extra_content.and_then(ExtraContent::signature),
             id: wire.id.0,
             name: wire.function.name.0,
             arguments: if arguments.trim().is_empty() {
@@ -346,6 +475,7 @@ fn tool<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Tool<'a>, RequestError> 
         description: function.description.map(|text| text.0),
         parameters: function.parameters,
         strict: function.strict,
+        cache_marker: wire.cache_control.and_then(cache_marker),
     })
 }
 

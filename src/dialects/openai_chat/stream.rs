@@ -11,7 +11,8 @@ use super::super::StreamFault;
 use super::super::fault;
 use super::super::read::{Loose, Object, Raw};
 use super::super::stream::Stage;
-use super::answer::{Call, Function, Said, call_id, finish};
+use super::answer::{Call, Function, ReadLogprobs, Said, call_id, finish, signature};
+use super::thought::seals;
 use super::usage::ReadUsage;
 use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse;
@@ -71,6 +72,7 @@ struct Choice<'a> {
     delta: Loose<Said<'a>>,
     /// Instead of `delta` in a legacy completion.
     text: Loose<String>,
+    logprobs: Loose<ReadLogprobs>,
     finish_reason: Loose<String>,
 }
 
@@ -138,17 +140,32 @@ impl StreamDecoder {
 
     fn choice(&mut self, choice: Choice, out: &mut Vec<Event>) {
         let mut said = choice.delta.0.unwrap_or_default();
-        let (reasoning, mut text, is_refusal) = said.words();
+        let (reasoning, mut text) = said.words();
         if let Some(legacy) = choice.text.0 {
             text = legacy + &text;
         }
-        self.has_refused |= is_refusal;
         if !reasoning.is_empty() {
             out.push(Event::Reasoning(reasoning));
+        }
+        if let Some(details) = said.reasoning_details {
+            out.extend(
+                seals(details)
+                    .into_iter()
+                    .map(|(_, seal)| Event::Seal(seal)),
+            );
         }
         if !text.is_empty() {
             out.push(Event::Text(text));
         }
+        if let Some(refusal) = said.refusal.0.take().filter(|words| !words.is_empty()) {
+            self.has_refused = true;
+            out.push(Event::Refusal(refusal));
+        }
+        let tokens = choice.logprobs.0.unwrap_or_default().tokens();
+        if !tokens.is_empty() {
+            out.push(Event::Logprobs(tokens));
+        }
+        out.extend(said.citations().map(Event::Citation));
         for call in said.tool_calls.0.unwrap_or_default() {
             self.call(call, out);
         }
@@ -159,6 +176,7 @@ impl StreamDecoder {
                     index: Loose(Some(0)),
                     id: Loose(None),
                     function: Loose(Some(function)),
+                    extra_content: Loose(None),
                 },
                 out,
             );
@@ -181,6 +199,12 @@ impl StreamDecoder {
             None => self.open(call.index.0, id),
         };
         self.continue_call(place, name, &function, out);
+        let told = self.calls.get(place).and_then(|call| call.told);
+        if let Some(index) = told
+            && let Some(signature) = call.extra_content.0.and_then(signature)
+        {
+            out.push(Event::CallSignature { index, signature });
+        }
     }
 
     /// Which open call a piece continues.

@@ -7,9 +7,11 @@
 use serde::Serialize;
 
 use super::super::stream::Stage;
-use super::answer::finish_word;
+use super::answer::{WireLogprobs, finish_word, logprobs};
+use super::citation::{WireAnnotation, annotation};
+use super::thought::{WireDetail, WireExtraContent, details};
 use super::usage::WireUsage;
-use crate::chat::{Event, FinishReason, Usage};
+use crate::chat::{Citation, Event, FinishReason, Seal, Usage};
 use crate::sse::write_event;
 use crate::units::UnixMillis;
 
@@ -21,6 +23,10 @@ pub(in super::super) struct StreamEncoder {
     model: String,
     usage: Option<Usage>,
     has_calls: bool,
+    /// What was thought since the last seal.
+    unsealed: String,
+    /// How many seals were told.
+    seals: usize,
     stage: Stage,
 }
 
@@ -39,7 +45,7 @@ struct Chunk<'a> {
 struct Choice<'a> {
     index: u32,
     delta: Delta<'a>,
-    logprobs: Option<()>,
+    logprobs: Option<WireLogprobs<'a>>,
     finish_reason: Option<&'static str>,
 }
 
@@ -52,6 +58,12 @@ struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasoning_details: Vec<WireDetail<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<[WireAnnotation<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<[Call<'a>; 1]>,
 }
 
@@ -62,7 +74,10 @@ struct Call<'a> {
     id: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
-    function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<Function<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<WireExtraContent<'a>>,
 }
 
 #[derive(Serialize)]
@@ -81,6 +96,8 @@ impl StreamEncoder {
             model: String::new(),
             usage: None,
             has_calls: false,
+            unsealed: String::new(),
+            seals: 0,
             stage: Stage::Waiting,
         }
     }
@@ -106,10 +123,37 @@ impl StreamEncoder {
                 },
                 out,
             ),
-            Event::Reasoning(piece) => self.delta(
+            Event::Reasoning(piece) => {
+                self.unsealed.push_str(piece);
+                self.delta(
+                    Delta {
+                        reasoning_content: Some(piece),
+                        ..Delta::default()
+                    },
+                    out,
+                );
+            }
+            Event::Seal(seal) => self.seal(seal, out),
+            Event::Refusal(piece) if piece.is_empty() => {}
+            Event::Refusal(piece) => self.delta(
                 Delta {
-                    reasoning_content: Some(piece),
+                    refusal: Some(piece),
                     ..Delta::default()
+                },
+                out,
+            ),
+            Event::Citation(citation) => self.citation(citation, out),
+            Event::Logprobs(tokens) => {
+                self.start(out);
+                self.choice(Delta::default(), None, logprobs(tokens), out);
+            }
+            Event::CallSignature { index, signature } => self.call_delta(
+                Call {
+                    index: *index,
+                    id: None,
+                    kind: None,
+                    function: None,
+                    extra_content: Some(WireExtraContent::new(signature)),
                 },
                 out,
             ),
@@ -131,7 +175,7 @@ impl StreamEncoder {
                 content: Some(""),
                 ..Delta::default()
             };
-            self.choice(first, None, out);
+            self.choice(first, None, None, out);
         }
     }
 
@@ -146,11 +190,16 @@ impl StreamEncoder {
             index,
             id: opened.map(|(id, _)| id.as_str()),
             kind: opened.map(|_| "function"),
-            function: Function {
+            function: Some(Function {
                 name: opened.map(|(_, name)| name.as_str()),
                 arguments,
-            },
+            }),
+            extra_content: None,
         };
+        self.call_delta(call, out);
+    }
+
+    fn call_delta(&mut self, call: Call, out: &mut Vec<u8>) {
         self.delta(
             Delta {
                 tool_calls: Some([call]),
@@ -160,15 +209,40 @@ impl StreamEncoder {
         );
     }
 
+    fn citation(&mut self, citation: &Citation, out: &mut Vec<u8>) {
+        let annotations = annotation(citation).map(|told| [told]);
+        if annotations.is_some() {
+            let delta = Delta {
+                annotations,
+                ..Delta::default()
+            };
+            self.delta(delta, out);
+        }
+    }
+
+    /// Its text has been told in pieces; what the client gives back is the whole.
+    fn seal(&mut self, seal: &Seal, out: &mut Vec<u8>) {
+        let text = std::mem::take(&mut self.unsealed);
+        let index = self.seals;
+        self.seals += 1;
+        self.delta(
+            Delta {
+                reasoning_details: details(&text, seal, index).collect(),
+                ..Delta::default()
+            },
+            out,
+        );
+    }
+
     fn delta(&mut self, delta: Delta, out: &mut Vec<u8>) {
         self.start(out);
-        self.choice(delta, None, out);
+        self.choice(delta, None, None, out);
     }
 
     fn finish(&mut self, reason: FinishReason, out: &mut Vec<u8>) {
         self.start(out);
         if self.stage.reach(Stage::Finished) {
-            self.choice(Delta::default(), Some(finish_word(reason)), out);
+            self.choice(Delta::default(), Some(finish_word(reason)), None, out);
         }
     }
 
@@ -188,11 +262,17 @@ impl StreamEncoder {
         write_event(out, None, b"[DONE]");
     }
 
-    fn choice(&self, delta: Delta, finish_reason: Option<&'static str>, out: &mut Vec<u8>) {
+    fn choice(
+        &self,
+        delta: Delta,
+        finish_reason: Option<&'static str>,
+        logprobs: Option<WireLogprobs>,
+        out: &mut Vec<u8>,
+    ) {
         let choice = Choice {
             index: 0,
             delta,
-            logprobs: None,
+            logprobs,
             finish_reason,
         };
         self.chunk(&[choice], None, out);

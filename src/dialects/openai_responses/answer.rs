@@ -1,17 +1,23 @@
 //! A whole response, read and written.
 //!
 //! Its output is a list of items: reasoning, messages, calls of functions. Providers show reasoning as a `summary`
-//! (OpenAI) or as `content` (open models); the parts of either are paragraphs. A refusal is text to its reader, and
-//! ends the answer as a filter does. Items of OpenAI's own tools are ignored: only a client of this dialect can ask
+//! (OpenAI) or as `content` (open models); the parts of either are paragraphs. A refusal ends the answer as a
+//! filter does. Items of OpenAI's own tools are ignored: only a client of this dialect can ask
 //! for them, and it gets the provider's bytes.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 
 use super::super::fault;
+use super::super::openai_chat::{ReadAnnotation, ReadLogprob};
 use super::super::read::{self, Kind, Loose, Raw};
 use super::usage::ReadUsage;
 use super::wire::{WireItem, WirePart, WireResponse, arguments, item_id, status};
-use crate::chat::{Answer, AttemptFailure, FinishReason, ProviderError, ToolCall};
+use crate::chat::{
+    Answer, AttemptFailure, Citation, FinishReason, ProviderError, Seal, SealForm, Signer,
+    TokenLogprob, ToolCall,
+};
 use crate::units::UnixMillis;
 
 /// What stands between two parts of reasoning.
@@ -48,6 +54,7 @@ pub(super) struct ReadItem {
     pub call_id: Loose<String>,
     pub name: Loose<String>,
     pub arguments: Loose<String>,
+    pub encrypted_content: Loose<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -55,21 +62,43 @@ pub(super) struct ReadItem {
 pub(super) struct ReadPart {
     text: Loose<String>,
     refusal: Loose<String>,
+    annotations: Loose<Vec<Loose<ReadAnnotation>>>,
+    logprobs: Loose<Vec<Loose<ReadLogprob>>>,
+}
+
+/// What a message says.
+#[derive(Default)]
+pub(super) struct Said {
+    pub text: String,
+    pub refusal: String,
+    pub citations: Vec<Citation>,
+    pub logprobs: Vec<TokenLogprob>,
 }
 
 impl ReadItem {
-    /// A message's text, and whether it is a refusal.
-    pub fn text(&mut self) -> (String, bool) {
-        let mut text = String::new();
-        let mut is_refusal = false;
+    pub fn said(&mut self) -> Said {
+        let mut said = Said::default();
         for part in parts(&mut self.content) {
-            text.push_str(&part.text.0.unwrap_or_default());
-            if let Some(refusal) = part.refusal.0.filter(|words| !words.is_empty()) {
-                text.push_str(&refusal);
-                is_refusal = true;
-            }
+            said.text.push_str(&part.text.0.unwrap_or_default());
+            said.refusal.push_str(&part.refusal.0.unwrap_or_default());
+            let cited = part.annotations.0.unwrap_or_default().into_iter();
+            said.citations
+                .extend(cited.filter_map(|cited| cited.0?.citation()));
+            said.logprobs.extend(tokens(part.logprobs));
         }
-        (text, is_refusal)
+        said
+    }
+
+    /// What OpenAI wants back of a thought.
+    pub fn seal(&mut self) -> Option<Seal<'static>> {
+        let words = self.encrypted_content.0.take();
+        let words = words.filter(|words| !words.is_empty())?.into();
+        Some(Seal {
+            by: Signer::Openai,
+            form: SealForm::Encrypted,
+            words,
+            id: self.id.0.take().map(Cow::Owned),
+        })
     }
 
     pub fn reasoning(&mut self) -> String {
@@ -84,6 +113,13 @@ impl ReadItem {
         let given = self.call_id.0.take().filter(|id| !id.is_empty());
         given.or_else(|| self.id.0.take()).unwrap_or_default()
     }
+}
+
+pub(super) fn tokens(read: Loose<Vec<Loose<ReadLogprob>>>) -> Vec<TokenLogprob> {
+    let read = read.0.unwrap_or_default().into_iter();
+    read.filter_map(|token| token.0)
+        .map(ReadLogprob::token)
+        .collect()
 }
 
 fn parts(of: &mut Loose<Vec<Loose<ReadPart>>>) -> Vec<ReadPart> {
@@ -153,51 +189,68 @@ pub(in super::super) fn parse_answer(
         usage: response.usage.0.take().and_then(ReadUsage::usage),
         ..Answer::default()
     };
-    let mut is_refusal = false;
     for item in output.into_iter().filter_map(|item| item.0) {
-        is_refusal |= read_item(item, &mut answer);
+        read_item(item, &mut answer);
     }
+    let is_refusal = !answer.refusal.is_empty();
     answer.finish = Some(response.finish(!answer.calls.is_empty(), is_refusal));
     Ok(answer)
 }
 
-/// Whether it is a refusal.
-fn read_item(mut item: ReadItem, answer: &mut Answer) -> bool {
+fn read_item(mut item: ReadItem, answer: &mut Answer) {
     match item.kind.0.as_deref() {
         Some("message") => {
-            let (text, is_refusal) = item.text();
-            answer.text.push_str(&text);
-            return is_refusal;
+            let said = item.said();
+            answer.text.push_str(&said.text);
+            answer.refusal.push_str(&said.refusal);
+            answer.citations.extend(said.citations);
+            answer.logprobs.extend(said.logprobs);
         }
-        Some("reasoning") => answer.reasoning.push_str(&item.reasoning()),
+        Some("reasoning") => {
+            answer.reasoning.push_str(&item.reasoning());
+            let end = answer.reasoning.len();
+            answer.seals.extend(item.seal().map(|seal| (end, seal)));
+        }
         Some("function_call") => answer.calls.push(ToolCall {
             id: item.call_id(),
             name: item.name.0.unwrap_or_default(),
             arguments: item.arguments.0.unwrap_or_default(),
+            signature: None,
         }),
         _ => {}
     }
-    false
 }
 
 pub(in super::super) fn encode_answer(answer: &Answer, created: UnixMillis) -> Vec<u8> {
     let finish = answer.finish.unwrap_or(FinishReason::Stop);
     let mut output = Vec::new();
-    let id = |kind, place| item_id(kind, &answer.id, place).into();
-    if !answer.reasoning.is_empty() {
+    let id = |kind, place| Cow::Owned(item_id(kind, &answer.id, place));
+    for (text, seal) in answer.thoughts() {
+        let seal = seal.filter(|seal| seal.by == Signer::Openai);
+        if text.is_empty() && seal.is_none() {
+            continue;
+        }
+        let given = seal.and_then(|seal| seal.id.as_deref()).map(Cow::Borrowed);
         output.push(WireItem::Reasoning {
-            id: id("rs", 0),
-            summary: vec![WirePart::SummaryText {
-                text: &answer.reasoning,
-            }],
+            id: given.unwrap_or_else(|| id("rs", output.len())),
+            summary: (!text.is_empty())
+                .then_some(WirePart::SummaryText { text })
+                .into_iter()
+                .collect(),
+            encrypted_content: seal.map(|seal| &*seal.words),
         });
     }
-    if !answer.text.is_empty() {
+    let text = (!answer.text.is_empty())
+        .then(|| WirePart::output(&answer.text, &answer.citations, &answer.logprobs));
+    let refusal = &answer.refusal;
+    let refusal = (!refusal.is_empty()).then_some(WirePart::Refusal { refusal });
+    let content: Vec<WirePart> = text.into_iter().chain(refusal).collect();
+    if !content.is_empty() {
         output.push(WireItem::Message {
             id: id("msg", output.len()),
             status: status(finish),
             role: "assistant",
-            content: vec![WirePart::output(&answer.text)],
+            content,
         });
     }
     for call in &answer.calls {

@@ -8,14 +8,17 @@
 //! That a tool failed has no field; its text says so.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::super::openai_chat::{FILE_NAME, titled};
 use super::super::read::Raw;
 use super::super::{Dialect, Shape, written};
+use super::request::LOGPROBS;
 use crate::chat::{
-    AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
-    ToolChoice, ToolResult,
+    AssistantMessage, Document, DocumentSource, Format, Image, Message, Part, Request,
+    RequestError, RequestedCall, Signer, Tool, ToolChoice, ToolResult,
 };
 use crate::units::Tokens;
 
@@ -41,6 +44,18 @@ struct WireRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    include: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<WireReasoning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     store: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,8 +63,21 @@ struct WireRequest<'a> {
 }
 
 #[derive(Serialize)]
+struct WireReasoning {
+    effort: &'static str,
+}
+
+#[derive(Serialize)]
 #[serde(untagged)]
 enum WireItem<'a> {
+    Reasoning {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        summary: Vec<WirePart<'a>>,
+        encrypted_content: &'a str,
+    },
     Message {
         role: &'static str,
         content: Content<'a>,
@@ -80,7 +108,18 @@ enum Content<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum WirePart<'a> {
     InputText {
+        text: Cow<'a, str>,
+    },
+    SummaryText {
         text: &'a str,
+    },
+    InputFile {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        filename: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_data: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_url: Option<&'a str>,
     },
     OutputText {
         text: &'a str,
@@ -116,7 +155,10 @@ enum WireChoice<'a> {
 
 #[derive(Serialize)]
 struct WireText<'a> {
-    format: WireFormat<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<WireFormat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -151,18 +193,39 @@ pub(in super::super) fn encode_request(
         tools: request.tools.iter().map(tool).collect(),
         tool_choice: request.tool_choice.as_ref().map(choice),
         parallel_tool_calls: request.parallel_tool_calls,
-        text: request
-            .format
-            .as_ref()
-            .map(|of| WireText { format: format(of) }),
+        text: text(request),
         max_output_tokens: request.answer_tokens_max,
         temperature: request.temperature,
         top_p: request.top_p,
+        top_logprobs: request.logprobs.filter(|count| *count > 0),
+        include: include(request),
+        reasoning: request.effort.map(|effort| WireReasoning {
+            effort: effort.word(),
+        }),
+        prompt_cache_key: request.cache_key.as_deref(),
+        service_tier: request.service_tier.as_deref(),
+        metadata: &request.metadata,
         user: request.user.as_deref(),
         store: false,
         stream: shape.is_streaming.then_some(true),
     };
     written(&wire)
+}
+
+fn text<'a>(request: &'a Request<'a>) -> Option<WireText<'a>> {
+    let format = request.format.as_ref().map(format);
+    let verbosity = request.verbosity.as_deref();
+    (format.is_some() || verbosity.is_some()).then_some(WireText { format, verbosity })
+}
+
+/// A model that is to think gives its thoughts back for the next turn; others refuse to be asked for them.
+fn include(request: &Request) -> Vec<&'static str> {
+    let thinks = request
+        .effort
+        .is_some_and(|effort| effort.budget().is_some());
+    let thoughts = thinks.then_some("reasoning.encrypted_content");
+    let tokens = request.logprobs.map(|_| LOGPROBS);
+    thoughts.into_iter().chain(tokens).collect()
 }
 
 fn items<'a>(message: &'a Message<'a>, input: &mut Vec<WireItem<'a>>) {
@@ -174,7 +237,9 @@ fn items<'a>(message: &'a Message<'a>, input: &mut Vec<WireItem<'a>>) {
         Message::System(parts) => input.push(said("system", parts)),
         Message::User(parts) => input.push(said("user", parts)),
         Message::Assistant(AssistantMessage { parts, calls }) => {
-            if !parts.is_empty() || calls.is_empty() {
+            input.extend(parts.iter().filter_map(thought));
+            let is_said = |part: &Part| matches!(part, Part::Text(_) | Part::Image(_));
+            if parts.iter().any(is_said) || (parts.is_empty() && calls.is_empty()) {
                 input.push(said("assistant", parts));
             }
             input.extend(calls.iter().map(call));
@@ -185,6 +250,24 @@ fn items<'a>(message: &'a Message<'a>, input: &mut Vec<WireItem<'a>>) {
             output: content(parts, false),
         }),
     }
+}
+
+/// None for what is no thought, and for those of other providers' models.
+fn thought<'a>(part: &'a Part<'a>) -> Option<WireItem<'a>> {
+    let Part::Reasoning(thought) = part else {
+        return None;
+    };
+    let seal = thought.seal.as_ref()?;
+    let text = &*thought.text;
+    (seal.by == Signer::Openai).then(|| WireItem::Reasoning {
+        kind: "reasoning",
+        id: seal.id.as_deref(),
+        summary: (!text.is_empty())
+            .then_some(WirePart::SummaryText { text })
+            .into_iter()
+            .collect(),
+        encrypted_content: &seal.words,
+    })
 }
 
 fn call<'a>(call: &'a RequestedCall<'a>) -> WireItem<'a> {
@@ -198,18 +281,46 @@ fn call<'a>(call: &'a RequestedCall<'a>) -> WireItem<'a> {
 
 /// One text is a string; several parts are an array, which names the texts by who said them.
 fn content<'a>(parts: &'a [Part<'a>], is_output: bool) -> Content<'a> {
-    let wire = |part: &'a Part<'a>| match part {
-        Part::Text(text) if is_output => WirePart::OutputText { text },
-        Part::Text(text) => WirePart::InputText { text },
-        Part::Image(image) => WirePart::InputImage {
-            image_url: url(image),
-            detail: "auto",
-        },
+    let wire = |part: &'a Part<'a>| {
+        Some(match part {
+            Part::Text(text) if is_output => WirePart::OutputText { text },
+            Part::Text(text) => WirePart::InputText {
+                text: Cow::Borrowed(text),
+            },
+            Part::Image(image) => WirePart::InputImage {
+                image_url: url(image),
+                detail: "auto",
+            },
+            Part::Document(document) => wire_document(document),
+            Part::Audio(_) | Part::Reasoning(_) | Part::CacheMarker(_) => return None,
+        })
     };
-    match parts {
-        [] => Content::Text(""),
-        [Part::Text(text)] => Content::Text(text),
-        parts => Content::Parts(parts.iter().map(wire).collect()),
+    let is_text = |part: &&Part| matches!(part, Part::Text(_));
+    let mut written = parts.iter().filter_map(wire);
+    match (parts.iter().find(is_text), written.clone().count()) {
+        (_, 0) => Content::Text(""),
+        (Some(Part::Text(text)), 1) => Content::Text(text),
+        _ => Content::Parts(written.by_ref().collect()),
+    }
+}
+
+/// OpenAI demands a file's name beside its bytes.
+fn wire_document<'a>(document: &'a Document<'a>) -> WirePart<'a> {
+    let name = document.name.as_deref();
+    match &document.source {
+        DocumentSource::Text(text) => WirePart::InputText {
+            text: titled(name, text),
+        },
+        DocumentSource::Inline { media_type, base64 } => WirePart::InputFile {
+            filename: name.or(Some(FILE_NAME)),
+            file_data: Some(format!("data:{media_type};base64,{base64}")),
+            file_url: None,
+        },
+        DocumentSource::Url(url) => WirePart::InputFile {
+            filename: None,
+            file_data: None,
+            file_url: Some(url),
+        },
     }
 }
 

@@ -67,6 +67,10 @@ pub(super) struct Item<'a> {
     pub output: Option<Raw<'a>>,
     #[serde(borrow)]
     pub encrypted_content: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub summary: Option<Raw<'a>>,
+    #[serde(borrow)]
+    pub id: Option<Raw<'a>>,
 }
 
 impl<'a> Item<'a> {

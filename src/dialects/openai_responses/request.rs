@@ -1,17 +1,9 @@
 //! Reads a whole request to the Responses API, for a provider that speaks another dialect.
 //!
-//! | field | what becomes of it |
-//! |---|---|
-//! | `previous_response_id`, `conversation`, `prompt`, `store: true`, `moderation`, `top_logprobs`, `include` of logprobs, tools other than functions, JSON mode, items other than messages, function calls and their outputs, and reasoning, parts other than text and images, images by `file_id` | not portable: the outline names it and no other dialect is asked |
-//! | `background: true` | refused |
-//! | items of `reasoning`, with what is encrypted in them | dropped: only the model that thought it can read it |
-//! | `reasoning`, `text.verbosity`, `truncation` | dropped: hints, and models without the feature refuse the field |
-//! | `service_tier`, `metadata`, `prompt_cache_key` and its kin, other values of `include`, `max_tool_calls` | dropped: dealings with OpenAI that change no answer |
-//! | `input_image.detail`, ids and `status` of items | dropped: other dialects have no place for them |
-//! | `safety_identifier` | stands in for `user` |
-//! | a function without `strict` | so it stays: the target has its own default, as OpenAI has |
-//! | `instructions` | a system message before all others |
-//! | `stream`, `stream_options` | the router's own decision |
+//! `outline.rs` notes what not every dialect can carry, `docs/dialects.md` tells who can. What no other dialect has a word
+//! for is not read here: `truncation`, `max_tool_calls`, ids and `status` of items, and `stream`, which is the router's own
+//! decision. `instructions` are a system message before all others, `safety_identifier` stands in for `user`, and a
+//! function without `strict` stays so: the target has its own default, as OpenAI has.
 //!
 //! A turn of the model's may be several items; other dialects have one message for it. So the calls join the message
 //! before them.
@@ -25,13 +17,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::openai_chat::{
-    IMAGE_EXPECTED, NamedFunction, Typed, WireFunction, WireSchema, image_of,
+    IMAGE_EXPECTED, NamedFunction, Typed, WireFile, WireFunction, WireSchema, document_of,
+    image_of, read_setting,
 };
-use super::super::read::{self, Kind, Object, Raw};
+use super::super::read::{self, Kind, Loose, Object, Raw, Text};
+use super::answer::PARAGRAPH;
 use super::outline::Item;
 use crate::chat::{
-    AssistantMessage, Format, Message, Part, Request, RequestError, RequestedCall, Tool,
-    ToolChoice, ToolResult,
+    AssistantMessage, Format, Message, Part, Reasoning, Request, RequestError, RequestedCall, Seal,
+    SealForm, Signer, Tool, ToolChoice, ToolResult,
 };
 
 #[derive(Default, Deserialize)]
@@ -56,10 +50,25 @@ struct WireRequest<'a> {
     #[serde(borrow)]
     top_p: Option<Raw<'a>>,
     #[serde(borrow)]
+    include: Option<Raw<'a>>,
+    #[serde(borrow)]
+    top_logprobs: Option<Raw<'a>>,
+    #[serde(borrow)]
+    reasoning: Option<Raw<'a>>,
+    #[serde(borrow)]
+    prompt_cache_key: Option<Raw<'a>>,
+    #[serde(borrow)]
+    service_tier: Option<Raw<'a>>,
+    #[serde(borrow)]
+    metadata: Option<Raw<'a>>,
+    #[serde(borrow)]
     user: Option<Raw<'a>>,
     #[serde(borrow)]
     safety_identifier: Option<Raw<'a>>,
 }
+
+/// What `include` calls the probabilities of tokens.
+pub(super) const LOGPROBS: &str = "message.output_text.logprobs";
 
 pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, RequestError> {
     let wire = wire(body)?;
@@ -80,16 +89,42 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
     request.parallel_tool_calls = read::optional(wire.parallel_tool_calls, at, read::flag)?;
     let at = format_args!("max_output_tokens");
     request.answer_tokens_max = read::optional(wire.max_output_tokens, at, read::tokens)?;
-    request.temperature =
-        read::optional(wire.temperature, format_args!("temperature"), read::number)?;
-    request.top_p = read::optional(wire.top_p, format_args!("top_p"), read::number)?;
     let user = read::optional(wire.user, format_args!("user"), read::text)?;
     let stand_in = format_args!("safety_identifier");
     request.user = match user {
         Some(user) => Some(user),
         None => read::optional(wire.safety_identifier, stand_in, read::text)?,
     };
+    settings(&wire, &mut request)?;
     Ok(request)
+}
+
+fn settings<'a>(wire: &WireRequest<'a>, request: &mut Request<'a>) -> Result<(), RequestError> {
+    for (key, raw) in [
+        ("temperature", wire.temperature),
+        ("top_p", wire.top_p),
+        ("top_logprobs", wire.top_logprobs),
+        ("reasoning", wire.reasoning),
+        ("prompt_cache_key", wire.prompt_cache_key),
+        ("service_tier", wire.service_tier),
+        ("metadata", wire.metadata),
+    ] {
+        if let Some(raw) = raw {
+            read_setting(request, key, raw)?;
+        }
+    }
+    let asks = wire.include.map_or("", RawValue::get);
+    if asks.contains(LOGPROBS) {
+        request.logprobs.get_or_insert(0);
+    }
+    if let Some(text) = wire.text {
+        let config: Typed = read::object(text, format_args!("text"), "an object")?;
+        if let Some(verbosity) = config.verbosity {
+            let verbosity = read::text(verbosity, format_args!("text.verbosity"))?;
+            request.verbosity = Some(verbosity);
+        }
+    }
+    Ok(())
 }
 
 /// Reads the messages one by one, and keeps none.
@@ -122,9 +157,7 @@ fn each_wire_message<'a>(
             Ok(())
         }
         Some(input) => read::each(input, at, &mut |index, raw| {
-            if let Some(message) = item(raw, format_args!("input[{index}]"))? {
-                visit(message);
-            }
+            visit(item(raw, format_args!("input[{index}]"))?);
             Ok(())
         }),
     }
@@ -135,7 +168,9 @@ fn each_wire_message<'a>(
 fn join<'a>(message: Message<'a>, messages: &mut Vec<Message<'a>>) {
     match (message, messages.last_mut()) {
         (Message::Assistant(more), Some(Message::Assistant(turn)))
-            if !more.calls.is_empty() || !turn.calls.is_empty() =>
+            if !more.calls.is_empty()
+                || !turn.calls.is_empty()
+                || matches!(turn.parts.last(), Some(Part::Reasoning(_))) =>
         {
             turn.parts.extend(more.parts);
             turn.calls.extend(more.calls);
@@ -144,11 +179,10 @@ fn join<'a>(message: Message<'a>, messages: &mut Vec<Message<'a>>) {
     }
 }
 
-/// Absent where it is reasoning.
-fn item<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Option<Message<'a>>, RequestError> {
+fn item<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Message<'a>, RequestError> {
     let item = Item::read(raw, at)?;
     let mut parts = Vec::new();
-    Ok(Some(match &*item.kind(at)? {
+    Ok(match &*item.kind(at)? {
         "message" => {
             if let Some(content) = item.content {
                 contents(content, format_args!("{at}.content"), &mut parts)?;
@@ -176,8 +210,42 @@ fn item<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Option<Message<'a>>, Req
                 is_error: false,
             })
         }
-        _ => return Ok(None),
-    }))
+        "reasoning" => {
+            parts.push(Part::Reasoning(thought(&item, at)?));
+            let calls = Vec::new();
+            Message::Assistant(AssistantMessage { parts, calls })
+        }
+        _ => {
+            return Err(read::invalid(
+                at,
+                "a message, a call, its output, or reasoning",
+            ));
+        }
+    })
+}
+
+/// What is not as it should be is left out: only the model that wrote it could tell.
+fn thought<'a>(item: &Item<'a>, at: fmt::Arguments) -> Result<Reasoning<'a>, RequestError> {
+    let mut paragraphs: Vec<Cow<str>> = Vec::new();
+    for list in [item.summary, item.content].into_iter().flatten() {
+        let parts: Vec<Loose<Typed>> = serde_json::from_str(list.get()).unwrap_or_default();
+        for text in parts.into_iter().filter_map(|part| part.0?.text) {
+            paragraphs.push(read::text(text, at)?);
+        }
+    }
+    let text = match paragraphs.len() {
+        1 => paragraphs.remove(0),
+        _ => paragraphs.join(PARAGRAPH).into(),
+    };
+    let words = read::optional(item.encrypted_content, at, read::text)?;
+    let id = read::optional(item.id, at, read::text)?;
+    let seal = words.map(|words| Seal {
+        by: Signer::Openai,
+        form: SealForm::Encrypted,
+        words,
+        id,
+    });
+    Ok(Reasoning { text, seal })
 }
 
 /// A string; empty where there is none.
@@ -192,6 +260,7 @@ fn call<'a>(item: &Item<'a>, at: fmt::Arguments) -> Result<RequestedCall<'a>, Re
     }
     let arguments = word(item.arguments, format_args!("{at}.arguments"))?;
     Ok(RequestedCall {
+        signature: None,
         id: word(item.call_id, format_args!("{at}.call_id"))?,
         name: word(item.name, name)?,
         arguments: if arguments.trim().is_empty() {
@@ -225,8 +294,18 @@ fn part<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Part<'a>, RequestError> 
     if let Some(text) = part.text.or(part.refusal) {
         return Ok(Part::Text(read::text(text, at)?));
     }
+    if part.file_data.or(part.file_url).is_some() {
+        let word = |raw| read::optional(raw, at, |raw, at| read::text(raw, at).map(Text));
+        let file = WireFile {
+            filename: word(part.filename)?,
+            file_data: word(part.file_data)?,
+            file_url: word(part.file_url)?,
+        };
+        return document_of(file, at).map(Part::Document);
+    }
     let Some(url) = part.image_url else {
-        return Err(read::invalid(at, "a part with `text` or `image_url`"));
+        let expected = "a part with `text`, `image_url`, `file_data` or `file_url`";
+        return Err(read::invalid(at, expected));
     };
     let at = format_args!("{at}.image_url");
     image_of(read::text(url, at)?)
@@ -248,6 +327,7 @@ fn tool<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Tool<'a>, RequestError> 
         description: wire.description.map(|text| text.0),
         parameters: wire.parameters,
         strict: wire.strict,
+        cache_marker: None,
     })
 }
 

@@ -9,11 +9,12 @@ use serde::Deserialize;
 
 use super::super::StreamFault;
 use super::super::fault;
+use super::super::openai_chat::{ReadAnnotation, ReadLogprob};
 use super::super::read::{Loose, Object, Raw, Text};
 use super::super::stream::Stage;
-use super::answer::{PARAGRAPH, ReadItem, ReadResponse};
+use super::answer::{PARAGRAPH, ReadItem, ReadResponse, tokens};
 use super::usage::ReadUsage;
-use crate::chat::{AttemptFailure, Event, ProviderError};
+use crate::chat::{AttemptFailure, Event, ProviderError, TokenLogprob};
 use crate::sse;
 
 /// The end marker of chat completions.
@@ -47,6 +48,8 @@ struct Wire<'a> {
     summary_index: Loose<u32>,
     delta: Loose<String>,
     arguments: Loose<String>,
+    annotation: Loose<ReadAnnotation>,
+    logprobs: Loose<Vec<Loose<ReadLogprob>>>,
     item: Loose<ReadItem>,
     #[serde(borrow)]
     response: Loose<ReadResponse<'a>>,
@@ -100,10 +103,16 @@ impl StreamDecoder {
             "response.created" | "response.queued" | "response.in_progress" => {
                 self.start(wire.response.0, out);
             }
-            "response.output_text.delta" => self.text(place, piece, out),
-            "response.refusal.delta" => {
-                self.has_refused |= !piece.is_empty();
+            "response.output_text.delta" => {
                 self.text(place, piece, out);
+                push_logprobs(tokens(wire.logprobs), out);
+            }
+            "response.output_text.annotation.added" => {
+                let citation = wire.annotation.0.and_then(ReadAnnotation::citation);
+                out.extend(citation.map(Event::Citation));
+            }
+            "response.refusal.delta" => {
+                self.refusal(place, piece, out);
             }
             "response.reasoning_summary_part.added" if wire.summary_index.0 > Some(0) => {
                 self.reasoning(place, PARAGRAPH.to_owned(), out);
@@ -149,6 +158,13 @@ impl StreamDecoder {
     fn text(&mut self, place: u32, piece: String, out: &mut Vec<Event>) {
         if !piece.is_empty() {
             self.tell(place, Event::Text(piece), out);
+        }
+    }
+
+    fn refusal(&mut self, place: u32, piece: String, out: &mut Vec<Event>) {
+        if !piece.is_empty() {
+            self.has_refused = true;
+            self.tell(place, Event::Refusal(piece), out);
         }
     }
 
@@ -212,13 +228,18 @@ impl StreamDecoder {
         let is_new = self.told.binary_search(&place).is_err();
         match item.kind.0.as_deref() {
             Some("message") if is_new => {
-                let (text, is_refusal) = item.text();
-                self.has_refused |= is_refusal;
-                self.text(place, text, out);
+                let said = item.said();
+                self.text(place, said.text, out);
+                self.refusal(place, said.refusal, out);
+                push_logprobs(said.logprobs, out);
+                out.extend(said.citations.into_iter().map(Event::Citation));
             }
-            Some("reasoning") if is_new => {
+            Some("reasoning") => {
                 let reasoning = item.reasoning();
-                self.reasoning(place, reasoning, out);
+                if is_new {
+                    self.reasoning(place, reasoning, out);
+                }
+                out.extend(item.seal().map(Event::Seal));
             }
             Some("function_call") => {
                 let whole = item.arguments.0.take();
@@ -249,6 +270,12 @@ impl StreamDecoder {
         out.push(Event::End);
         self.stage = Stage::Ended;
         Ok(())
+    }
+}
+
+fn push_logprobs(tokens: Vec<TokenLogprob>, out: &mut Vec<Event>) {
+    if !tokens.is_empty() {
+        out.push(Event::Logprobs(tokens));
     }
 }
 

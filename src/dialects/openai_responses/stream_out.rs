@@ -10,12 +10,13 @@
 
 use serde::Serialize;
 
+use super::super::openai_chat::{WireCitation, WireLogprob, flat, wire_logprobs};
 use super::super::read;
 use super::super::stream::Stage;
 use super::wire::{
     COMPLETED, IN_PROGRESS, WireItem, WirePart, WireResponse, arguments, item_id, status,
 };
-use crate::chat::{Event, FinishReason, Usage};
+use crate::chat::{Citation, Event, FinishReason, Seal, Signer, TokenLogprob, Usage};
 use crate::sse::write_event;
 use crate::units::UnixMillis;
 
@@ -41,6 +42,10 @@ struct Item {
     content: Content,
     /// What it says, or a call's arguments.
     text: String,
+    citations: Vec<Citation>,
+    logprobs: Vec<TokenLogprob>,
+    /// What OpenAI wants back of a thought.
+    sealed: Option<String>,
     status: &'static str,
 }
 
@@ -48,6 +53,7 @@ struct Item {
 enum Content {
     Reasoning,
     Message,
+    Refusal,
     Call { id: String, name: String },
 }
 
@@ -56,10 +62,14 @@ impl Item {
         self.status == IN_PROGRESS
     }
 
+    fn is_text(&self) -> bool {
+        matches!(self.content, Content::Message)
+    }
+
     /// Whether nothing more of it can come when another item begins.
     fn is_whole(&self) -> bool {
         match self.content {
-            Content::Reasoning | Content::Message => true,
+            Content::Reasoning | Content::Message | Content::Refusal => true,
             Content::Call { .. } => read::is_object(&self.text),
         }
     }
@@ -72,8 +82,12 @@ impl Item {
             vec![self.part(&self.text)]
         };
         match &self.content {
-            Content::Reasoning => WireItem::Reasoning { id, summary: parts },
-            Content::Message => WireItem::Message {
+            Content::Reasoning => WireItem::Reasoning {
+                id,
+                summary: parts,
+                encrypted_content: self.sealed.as_deref(),
+            },
+            Content::Message | Content::Refusal => WireItem::Message {
                 id,
                 status: self.status,
                 role: "assistant",
@@ -89,17 +103,20 @@ impl Item {
         }
     }
 
-    fn part<'a>(&self, text: &'a str) -> WirePart<'a> {
+    fn part<'a>(&'a self, text: &'a str) -> WirePart<'a> {
         match self.content {
             Content::Reasoning => WirePart::SummaryText { text },
-            Content::Message | Content::Call { .. } => WirePart::output(text),
+            Content::Refusal => WirePart::Refusal { refusal: text },
+            Content::Message | Content::Call { .. } => {
+                WirePart::output(text, &self.citations, &self.logprobs)
+            }
         }
     }
 
     /// What stands in every event about the item.
     fn event(&self, name: &'static str, place: usize) -> Wire<'_> {
         let is_reasoning = matches!(self.content, Content::Reasoning);
-        let is_message = matches!(self.content, Content::Message);
+        let is_message = matches!(self.content, Content::Message | Content::Refusal);
         Wire {
             kind: name,
             item_id: Some(&self.id),
@@ -124,6 +141,11 @@ impl Item {
             Content::Message => (
                 "response.output_text.delta",
                 "response.output_text.done",
+                Some(["response.content_part.added", "response.content_part.done"]),
+            ),
+            Content::Refusal => (
+                "response.refusal.delta",
+                "response.refusal.done",
                 Some(["response.content_part.added", "response.content_part.done"]),
             ),
             Content::Call { .. } => (
@@ -160,7 +182,13 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<[(); 0]>,
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotation_index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotation: Option<WireCitation<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Vec<WireLogprob<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,6 +234,11 @@ impl StreamEncoder {
             }
             Event::Text(piece) => self.words(Content::Message, piece, out),
             Event::Reasoning(piece) => self.words(Content::Reasoning, piece, out),
+            Event::Refusal(piece) => self.words(Content::Refusal, piece, out),
+            Event::Seal(seal) => self.seal(seal, out),
+            Event::Citation(citation) => self.citation(citation, out),
+            Event::Logprobs(tokens) => self.logprobs(tokens, out),
+            Event::CallSignature { .. } => {}
             Event::CallStart { index, id, name } => {
                 let (id, name) = (id.clone(), name.clone());
                 self.open(Content::Call { id, name }, out);
@@ -266,6 +299,52 @@ impl StreamEncoder {
         self.piece(self.items.len().saturating_sub(1), piece, out);
     }
 
+    /// The open text, where it is the last item.
+    fn open_text(items: &mut [Item]) -> Option<(usize, &mut Item)> {
+        let place = items.len().checked_sub(1)?;
+        let item = items.last_mut()?;
+        (item.is_open() && item.is_text()).then_some((place, item))
+    }
+
+    /// It ends its item.
+    fn seal(&mut self, seal: &Seal, out: &mut Vec<u8>) {
+        if seal.by != Signer::Openai {
+            return;
+        }
+        let is_open = |item: &Item| item.is_open() && matches!(item.content, Content::Reasoning);
+        if !self.items.last().is_some_and(is_open) {
+            self.open(Content::Reasoning, out);
+        }
+        if let Some(item) = self.items.last_mut() {
+            item.sealed = Some(seal.words.to_string());
+        }
+        self.close(self.items.len().saturating_sub(1), COMPLETED, out);
+    }
+
+    fn citation(&mut self, citation: &Citation, out: &mut Vec<u8>) {
+        let open = Self::open_text(&mut self.items);
+        let Some((place, item)) = open.filter(|_| !citation.url.is_empty()) else {
+            return;
+        };
+        item.citations.push(citation.clone());
+        let mut event = item.event("response.output_text.annotation.added", place);
+        event.annotation_index = item.citations.len().checked_sub(1);
+        event.annotation = Some(flat(citation));
+        event.write(&mut self.sequence, out);
+    }
+
+    /// In a delta without text: they come behind what they are about.
+    fn logprobs(&mut self, tokens: &[TokenLogprob], out: &mut Vec<u8>) {
+        let Some((place, item)) = Self::open_text(&mut self.items) else {
+            return;
+        };
+        item.logprobs.extend_from_slice(tokens);
+        let mut event = item.event("response.output_text.delta", place);
+        event.delta = Some("");
+        event.logprobs = Some(wire_logprobs(tokens));
+        event.write(&mut self.sequence, out);
+    }
+
     /// Announces an item. The one before it is done, if it is whole.
     fn open(&mut self, content: Content, out: &mut Vec<u8>) {
         self.start(out);
@@ -275,13 +354,16 @@ impl StreamEncoder {
         let place = self.items.len();
         let kind = match content {
             Content::Reasoning => "rs",
-            Content::Message => "msg",
+            Content::Message | Content::Refusal => "msg",
             Content::Call { .. } => "fc",
         };
         let item = Item {
             id: item_id(kind, &self.id, place),
             content,
             text: String::new(),
+            citations: Vec::new(),
+            logprobs: Vec::new(),
+            sealed: None,
             status: IN_PROGRESS,
         };
         Wire {
@@ -309,7 +391,7 @@ impl StreamEncoder {
         let (delta, ..) = item.names();
         let mut event = item.event(delta, place);
         event.delta = Some(piece);
-        event.logprobs = event.content_index.map(|_| []);
+        event.logprobs = item.is_text().then(Vec::new);
         event.write(&mut self.sequence, out);
     }
 
@@ -326,8 +408,10 @@ impl StreamEncoder {
             event.name = Some(name);
             event.arguments = Some(&item.text);
         } else {
-            event.text = Some(&item.text);
-            event.logprobs = event.content_index.map(|_| []);
+            let is_refusal = matches!(item.content, Content::Refusal);
+            event.text = (!is_refusal).then_some(&*item.text);
+            event.refusal = is_refusal.then_some(&*item.text);
+            event.logprobs = item.is_text().then(|| wire_logprobs(&item.logprobs));
         }
         event.write(&mut self.sequence, out);
         if let Some([_, done]) = parts {

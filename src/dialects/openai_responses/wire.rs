@@ -8,8 +8,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::super::openai_chat::{WireCitation, WireLogprob, flat, wire_logprobs};
 use super::usage::WireUsage;
-use crate::chat::{FinishReason, Usage};
+use crate::chat::{Citation, FinishReason, TokenLogprob, Usage};
 use crate::units::UnixMillis;
 
 /// How much of an answer's id is in its items' ids. OpenAI takes back ids of at most 64 characters.
@@ -106,6 +107,8 @@ pub(super) enum WireItem<'a> {
     Reasoning {
         id: Cow<'a, str>,
         summary: Vec<WirePart<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encrypted_content: Option<&'a str>,
     },
     Message {
         id: Cow<'a, str>,
@@ -130,17 +133,22 @@ pub(super) enum WirePart<'a> {
     },
     OutputText {
         text: &'a str,
-        annotations: Nothing,
-        logprobs: Nothing,
+        annotations: Vec<WireCitation<'a>>,
+        logprobs: Vec<WireLogprob<'a>>,
+    },
+    Refusal {
+        refusal: &'a str,
     },
 }
 
 impl<'a> WirePart<'a> {
-    pub fn output(text: &'a str) -> Self {
+    /// Sources without a URL are not what this part can name.
+    pub fn output(text: &'a str, citations: &'a [Citation], tokens: &'a [TokenLogprob]) -> Self {
+        let cited = citations.iter().filter(|cited| !cited.url.is_empty());
         Self::OutputText {
             text,
-            annotations: [],
-            logprobs: [],
+            annotations: cited.map(flat).collect(),
+            logprobs: wire_logprobs(tokens),
         }
     }
 }
