@@ -26,6 +26,7 @@ mod suite {
     mod quirks;
     mod readers;
     mod replay;
+    mod replay_command;
     mod rules;
     mod schema;
     mod sse;

@@ -1,10 +1,13 @@
 //! The command line: native only, and the one place that prints.
 
+mod admin;
 mod again;
 mod check;
 mod diff;
 mod explain;
 mod folder;
+mod records;
+mod replay;
 mod schema;
 mod table;
 
@@ -52,6 +55,13 @@ enum Command {
     /// Exit status: 0 good, 1 NEW has problems that OLD has not (or, with --exit-code, there is a difference),
     /// 2 wrong usage.
     Diff(Box<diff::Arguments>),
+    /// Decides records again: the same plan, bit for bit? With --config, what would another config have done?
+    ///
+    /// With --config it tells which targets gain and lose, and estimates what cost, latency and success would have
+    /// been, with 95 % intervals; and it says what the log cannot tell.
+    ///
+    /// Exit status: 0 good, 1 a plan differs, a line could not be read or the config has problems, 2 wrong usage.
+    Replay(Box<replay::Arguments>),
 }
 
 /// Runs the command that the process was started with.
@@ -63,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
     }
 }
 

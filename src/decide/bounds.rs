@@ -81,13 +81,17 @@ fn named<const N: usize>(checks: [(&'static str, bool); N]) -> impl Iterator<Ite
 
 /// Whether a caller's name means this target: its id, its provider, or both as `provider/model`.
 pub(super) fn is_named(target: &Target, name: &str) -> bool {
-    let provider = &*target.provider.name;
+    is_called(&target.id, &target.provider.name, &target.model, name)
+}
+
+/// The same, of a target's id, provider and model.
+pub(super) fn is_called(id: &str, provider: &str, model: &str, name: &str) -> bool {
     let is_both = || {
-        name.split_once('/').is_some_and(|(first, model)| {
-            first.eq_ignore_ascii_case(provider) && model.eq_ignore_ascii_case(&target.model)
+        name.split_once('/').is_some_and(|(first, second)| {
+            first.eq_ignore_ascii_case(provider) && second.eq_ignore_ascii_case(model)
         })
     };
-    is_among(&[&target.id, provider], name) || is_both()
+    is_among(&[id, provider], name) || is_both()
 }
 
 /// What is private keeps nothing for others.

@@ -109,11 +109,7 @@ pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
         }
     };
     let mut candidates: Vec<Candidate> = route.targets.iter().enumerate().map(consider).collect();
-    let turn = |place: usize| turn(route.targets.get(place), constraints);
-    let mut order = order(&mut candidates, settings.temperature, seed, turn);
-    if constraints.allow_fallbacks == Some(false) && constraints.order.is_empty() {
-        order.truncate(1);
-    }
+    let mut order = order(&mut candidates, settings.temperature, constraints, seed);
     if traits.endpoint == Endpoint::Embeddings && route.embeddings == Embeddings::SameModel {
         keep_model_of_first(&mut order, &candidates);
     }
@@ -133,10 +129,49 @@ fn keep_model_of_first(order: &mut Vec<usize>, candidates: &[Candidate]) {
     }
 }
 
-/// The place of the caller's name for the target in its order; the same for all that it does not name.
-fn turn(target: Option<&crate::config::Target>, constraints: &Constraints) -> usize {
+/// Scores and orders candidates as they were recorded, where the route that they are of is not at hand. What rules and
+/// limits said of them is taken from them. `embeddings` is the route's, or what its plan says of it.
+#[must_use]
+pub fn reorder(
+    traits: &Traits,
+    mut candidates: Vec<Candidate>,
+    settings: Settings,
+    rules: Vec<String>,
+    embeddings: Embeddings,
+    seed: u64,
+) -> Plan {
+    let unconstrained = Constraints::default();
+    let constraints = traits.constraints.as_deref().unwrap_or(&unconstrained);
+    for candidate in &mut candidates {
+        candidate.score = candidate.signals.score(settings.prefer);
+        candidate.share = 0.0;
+        if candidate.excluded == Some(Exclusion::Ejected) {
+            // It follows from health, once more.
+            candidate.excluded = None;
+        }
+    }
+    let mut order = order(&mut candidates, settings.temperature, constraints, seed);
+    if traits.endpoint == Endpoint::Embeddings && embeddings == Embeddings::SameModel {
+        keep_model_of_first(&mut order, &candidates);
+    }
+    Plan {
+        candidates,
+        order,
+        rules,
+        settings,
+    }
+}
+
+/// The place of the caller's name for the candidate in its order; the same for all that it does not name.
+fn turn(candidate: &Candidate, constraints: &Constraints) -> usize {
     let names = &constraints.order;
-    let is_it = |name: &String| target.is_some_and(|target| bounds::is_named(target, name));
+    let Candidate {
+        target,
+        provider,
+        model,
+        ..
+    } = candidate;
+    let is_it = |name: &String| bounds::is_called(target, provider, model, name);
     names.iter().position(is_it).unwrap_or(names.len())
 }
 
@@ -162,8 +197,8 @@ struct Tier {
 fn order(
     candidates: &mut [Candidate],
     temperature: f64,
+    constraints: &Constraints,
     seed: u64,
-    turn: impl Fn(usize) -> usize,
 ) -> Vec<usize> {
     let is_open = |candidate: &&Candidate| candidate.excluded.is_none();
     let is_ejected =
@@ -190,7 +225,7 @@ fn order(
             tier: Tier {
                 is_ejected: is_health_heeded && is_ejected(candidate),
                 beyond: candidate.beyond.len(),
-                turn: turn(place),
+                turn: turn(candidate, constraints),
             },
             key,
             draw,
@@ -224,7 +259,11 @@ fn order(
             candidate.excluded = Some(Exclusion::Ejected);
         }
     }
-    ranked.iter().map(|ranked| ranked.place).collect()
+    let mut order: Vec<usize> = ranked.iter().map(|ranked| ranked.place).collect();
+    if constraints.allow_fallbacks == Some(false) && constraints.order.is_empty() {
+        order.truncate(1);
+    }
+    order
 }
 
 /// The closed form of what sorting by key draws within the first tier: a softmax; at temperature 0 an even split of

@@ -168,7 +168,7 @@ fn traits() -> impl Strategy<Value = Traits> {
         )
 }
 
-fn world() -> impl Strategy<Value = Value> {
+pub fn world() -> impl Strategy<Value = Value> {
     let targets = prop::collection::vec((target(), health()), 2..6);
     let prefer = (0.0..3.0, 0.0..3.0, 0.0..6.0, 0.0..6.0, 0.0..2.0);
     let temperature = prop_oneof![2 => Just(json!(0)), 3 => (0.01..2.0).prop_map(|it| json!(it))];

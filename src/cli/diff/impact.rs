@@ -12,9 +12,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::records::{Unreadable, each};
-use super::replay::{Again, Decided, Routes, again, decisions};
-use crate::cli::again::is_same;
+use crate::cli::again::{Again, Decided, Routes, again, decisions, is_same, not_recorded};
+use crate::cli::records::{Source, Unreadable, each};
 use crate::config::{Revision, Route, Target};
 use crate::journal::{Decision, Record};
 
@@ -84,8 +83,10 @@ struct Sums {
 pub(super) fn of(old: &Routes, new: &Routes, file: &Path) -> Result<Impact, String> {
     let mut impact = Impact::default();
     let changed = changed(old, new);
-    let unreadable = each(file, |record| impact.take(&record, old, new, &changed))?;
-    impact.unreadable = unreadable;
+    let sources = Source::all(&[file.to_owned()])?;
+    impact.unreadable = each(&sources, |record, _| {
+        impact.take(&record, old, new, &changed);
+    });
     for (name, route) in &mut impact.routes {
         route.finish(name);
     }
@@ -215,26 +216,6 @@ impl Sums {
     fn usd_per_1000(&self) -> Option<f64> {
         (self.planned > 0).then(|| self.cost_micro_usd / count(self.planned) / 1_000.0)
     }
-}
-
-/// What the newer revision of a route asks about, and the older one did not.
-fn not_recorded(old: Option<&Route>, new: &Route) -> Vec<String> {
-    let old = old.filter(|old| old.name == new.name);
-    let mut asked = Vec::new();
-    let mut compare = |kind: &str, known: Vec<&str>, asks: Vec<&str>| {
-        let others = asks.into_iter().filter(|name| !known.contains(name));
-        asked.extend(others.map(|name| format!("{kind}.{name}")));
-    };
-    let headers = old.map(Route::headers).unwrap_or_default();
-    compare("headers", headers, new.headers());
-    let metadata = old.map(Route::metadata).unwrap_or_default();
-    compare("metadata", metadata, new.metadata());
-    let texts = old.map(|old| &old.texts);
-    let is_new = |test| texts.is_none_or(|known| !known.contains(test));
-    if new.texts.iter().any(is_new) {
-        asked.push("text".to_owned());
-    }
-    asked
 }
 
 #[expect(

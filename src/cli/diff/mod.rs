@@ -9,8 +9,6 @@
 
 mod entries;
 mod impact;
-mod records;
-mod replay;
 mod show;
 
 use std::collections::BTreeMap;

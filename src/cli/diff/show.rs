@@ -109,8 +109,7 @@ fn impact_lines(impact: &Impact) -> Vec<String> {
     ));
     if unreadable.count > 0 {
         lines.push(format!("{} lines could not be read:", unreadable.count));
-        let named = unreadable.first.iter();
-        lines.extend(named.map(|line| format!("  line {}: {}", line.line, line.reason)));
+        lines.extend(unreadable.first.iter().map(|line| format!("  {line}")));
     }
     lines
 }
