@@ -17,6 +17,7 @@ mod suite {
     mod exchange;
     mod expect;
     mod explain;
+    mod exports;
     mod fuzz;
     mod health;
     mod json;

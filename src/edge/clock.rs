@@ -65,6 +65,11 @@ pub fn exchange_id(now: UnixMillis) -> String {
 
 /// `2026-11-21T06`: the hour of an instant, in UTC.
 pub fn hour(at: UnixMillis) -> String {
+    iso(at).chars().take(13).collect()
+}
+
+/// `2026-11-21T06:30:00.000Z`: an instant in UTC.
+pub fn iso(at: UnixMillis) -> String {
     #[expect(
         clippy::cast_precision_loss,
         reason = "milliseconds since 1970 are below 2^53"
@@ -72,10 +77,7 @@ pub fn hour(at: UnixMillis) -> String {
     let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(at.0 as f64));
     // An instant beyond the calendar has no ISO text and would throw.
     if date.get_time().is_nan() {
-        return "0000-00-00T00".to_owned();
+        return "0000-00-00T00:00:00.000Z".to_owned();
     }
     String::from(date.to_iso_string())
-        .chars()
-        .take(13)
-        .collect()
 }

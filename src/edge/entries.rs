@@ -209,6 +209,20 @@ impl Entries {
         Ok(routes)
     }
 
+    /// The entries that are in force here, at most `limit`, each with its revision. Reads nothing.
+    pub fn revisions(limit: usize) -> Vec<(String, String)> {
+        let collect = |memory: &Memory| {
+            let providers = ("providers".to_owned(), memory.catalogue.revision.0.clone());
+            let routes = memory
+                .routes
+                .iter()
+                .filter(|(_, slot)| slot.value.is_some());
+            let routes = routes.map(|(name, slot)| (route_entry(name), slot.revision.0.clone()));
+            [providers].into_iter().chain(routes).take(limit).collect()
+        };
+        MEMORY.with_borrow(collect)
+    }
+
     /// Reads routes, and the providers that they are resolved against, in one operation.
     async fn read_routes(&self, names: &[String]) -> Result<(), Unreadable> {
         let mut entries = vec!["providers".to_owned(), good("providers")];

@@ -17,7 +17,9 @@ mod google;
 mod journal;
 mod js;
 mod kv;
+mod metrics;
 mod models;
+mod pipeline;
 mod relay;
 mod respond;
 mod schema;
@@ -31,7 +33,7 @@ use futures::channel::oneshot;
 use futures::future::{self, LocalBoxFuture};
 use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
-use worker::{Context, Env, MessageBatch, event};
+use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, event};
 
 use crate::access::KeyTerms;
 use crate::chat::RequestError;
@@ -71,8 +73,13 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 
 #[event(queue)]
 async fn queue(batch: MessageBatch<JsValue>, env: Env, _context: Context) -> worker::Result<()> {
-    journal::consume(batch, &env).await;
+    pipeline::consume(batch, &env).await;
     Ok(())
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    pipeline::retention::run(&env).await;
 }
 
 /// One request at the door.
@@ -124,6 +131,9 @@ impl Edge {
     ) -> LocalBoxFuture<'a, Answered> {
         match (method, path) {
             ("GET", "/healthz") => Box::pin(async { Ok(self.healthz().await) }),
+            ("GET", "/metrics") => {
+                Box::pin(metrics::answer(&self.request, &self.env, &self.entries))
+            }
             ("GET", _) if is_models(path) => Box::pin(self.models(path, query, dialect)),
             ("POST", "/v1/route") => Box::pin(self.explain(dialect)),
             ("POST", _) if let Some(endpoint) = Endpoint::at(path) => {
@@ -517,7 +527,7 @@ fn no_such_path(method: &str, path: &str) -> ClientError {
         message: format!(
             "no such path: {method} {path}; there are POST /v1/chat/completions, /v1/responses, /v1/messages, \
              /v1beta/models/<model>:generateContent and :streamGenerateContent, {}, /v1/route, GET /v1/models, \
-             /healthz, /schema/<name>.json, /admin/api/records and /admin/api/config",
+             /healthz, /metrics, /schema/<name>.json, and /admin/api/records, /dead and /config",
             Endpoint::paths()
         ),
         param: None,

@@ -128,6 +128,7 @@ impl Exchange {
                 cost: cost.fold(MicroUsd(0.0), |sum, cost| sum + cost),
             },
             attempts,
+            trimmed: Vec::new(),
         }
     }
 }

@@ -7,9 +7,16 @@
 //! Fields are only ever added; a change of meaning raises [`VERSION`]. Times inside a record are milliseconds
 //! since its `at`.
 //!
-//! Not here: how records travel and where they are kept (`edge/journal.rs`).
+//! What is made of records is here too, as far as it is pure: the line (`line`), what an index keeps (`summary`), what is
+//! counted (`rollup`), and the words in which others are told (`otlp`, `prometheus`).
+//!
+//! Not here: how records travel and where they are kept (`edge/journal.rs`, `edge/pipeline/`).
 
 mod explanation;
+mod line;
+mod otlp;
+mod prometheus;
+mod rollup;
 mod summary;
 
 use std::sync::Arc;
@@ -24,6 +31,12 @@ use crate::health::View;
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
 pub use explanation::{Explained, Explanation};
+pub use line::LINE_BYTES_LEAST;
+pub use otlp::trace_export;
+pub use prometheus::{
+    AttemptTotals, ENDINGS, Figures, Latency, RequestTotals, TargetHealth, exposition,
+};
+pub use rollup::{LATENCY_BOUNDS, NO_ROUTE, OTHER, Row};
 pub use summary::Summary;
 
 pub const VERSION: u32 = 1;
@@ -49,6 +62,9 @@ pub struct Record {
     pub fell_back_from: Vec<Explanation<Candidate>>,
     pub attempts: Vec<AttemptRecord>,
     pub outcome: Outcome,
+    /// What was left out so that the record fits a message, in the order in which it went (`line.rs`).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub trimmed: Vec<String>,
 }
 
 /// Which configuration decided.
@@ -254,43 +270,8 @@ impl Record {
                 error: Some(code.to_owned()),
                 ..Outcome::default()
             },
+            trimmed: Vec::new(),
         }
-    }
-
-    /// The record as one line of JSON, at most `limit` bytes long.
-    ///
-    /// A route of hundreds of targets does not fit a queue's message. Then the candidates that were excluded go
-    /// first, and the rest of them after; `decision.is_trimmed` says so. None when even that is too long.
-    #[must_use]
-    pub fn to_line(&self, limit: usize) -> Option<String> {
-        let fits = |record: &Self| {
-            let line = serde_json::to_string(record).ok()?;
-            (line.len() <= limit).then_some(line)
-        };
-        if let Some(line) = fits(self) {
-            return Some(line);
-        }
-        let mut trimmed = self.clone();
-        trimmed.each_decision(|decision| {
-            decision.is_trimmed = true;
-            let candidates = &mut decision.candidates;
-            candidates.retain(|candidate| candidate.excluded.is_none());
-        });
-        if let Some(line) = fits(&trimmed) {
-            return Some(line);
-        }
-        trimmed.each_decision(|decision| decision.candidates.clear());
-        for earlier in &mut trimmed.fell_back_from {
-            earlier.traits = Traits::default();
-        }
-        trimmed.traits.headers.clear();
-        fits(&trimmed)
-    }
-
-    fn each_decision(&mut self, change: impl FnMut(&mut Decision)) {
-        let earlier = self.fell_back_from.iter_mut();
-        let earlier = earlier.map(|earlier| &mut earlier.decision);
-        self.decision.iter_mut().chain(earlier).for_each(change);
     }
 }
 
@@ -313,65 +294,4 @@ impl Ending {
 )]
 fn is_zero(count: &u32) -> bool {
     *count == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Catalogue, Route};
-    use crate::decide::{SeedSource, plan};
-
-    fn record(targets: usize) -> Record {
-        let target = r#"{"provider":"openai","model":"gpt-4o-mini","id":"ID"}"#;
-        let targets: Vec<String> = (0..targets)
-            .map(|place| target.replace("ID", &place.to_string()))
-            .collect();
-        let text = format!(
-            "{{\"targets\":[{}],\"rules\":[{{\"avoid\":[\"1\"]}}]}}",
-            targets.join(",")
-        );
-        let route = Route::parse("r", &text, &Catalogue::default())
-            .unwrap()
-            .value;
-        let plan = plan(&Traits::default(), &route, &[], 1);
-        let mut record = Record::rejected(
-            "id".to_owned(),
-            UnixMillis(1),
-            "r".to_owned(),
-            Traits::default(),
-            200,
-            "x",
-        );
-        let seed = Seed {
-            value: u64::MAX,
-            source: SeedSource::Random,
-        };
-        record.decision = Some(Decision {
-            plan: Vec::new(),
-            ..Decision::of(&plan, seed)
-        });
-        record
-    }
-
-    #[test]
-    fn record_that_fits_is_whole_and_reads_back() {
-        let record = record(2);
-        let line = record.to_line(10_000).unwrap();
-        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
-    }
-
-    #[test]
-    fn record_that_does_not_fit_loses_the_excluded_first() {
-        let read = |limit| -> Option<Decision> {
-            let line = record(3).to_line(limit)?;
-            assert!(line.len() <= limit);
-            serde_json::from_str::<Record>(&line).unwrap().decision
-        };
-        let whole = record(3).to_line(100_000).unwrap().len();
-        let kept = |decision: Decision| (decision.is_trimmed, decision.candidates.len());
-        assert_eq!(read(whole).map(kept), Some((false, 3)));
-        assert_eq!(read(whole - 1).map(kept), Some((true, 2)));
-        assert_eq!(read(whole / 2).map(kept), Some((true, 0)));
-        assert_eq!(read(100), None);
-    }
 }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 
 import { hear } from './hear.mjs';
 import { startWorld, until } from './world.mjs';
@@ -163,15 +164,35 @@ describe('a record', () => {
     assert.deepEqual([attempts, prompt_tokens, answer_tokens, key], [1, 4, 24, 'wp-demo']);
     assert.equal(row.at, record.at);
     const [year, month, day, hour] = new Date(record.at).toISOString().split(/[-T:]/);
-    assert.match(row.object, new RegExp(`^records/${year}/${month}/${day}/${hour}/[0-9a-f]{32}\\.ndjson$`));
-    const bytes = Buffer.from(await (await archive.get(row.object)).arrayBuffer());
-    assert.deepEqual(JSON.parse(bytes.subarray(row.offset, row.offset + row.length)), record);
-    const lines = bytes.toString().trimEnd().split('\n');
-    assert.ok(lines.every((line) => JSON.parse(line).v === 1));
+    const [object, start, length] = row.object.split(/[#+]/);
+    assert.match(object, new RegExp(`^records/${year}/${month}/${day}/${hour}/[0-9a-f]{32}\\.ndjson\\.gz$`));
+    const bytes = Buffer.from(await (await archive.get(object)).arrayBuffer());
+    const member = gunzipSync(bytes.subarray(Number(start), Number(start) + Number(length)));
+    assert.deepEqual(JSON.parse(member.subarray(row.offset, row.offset + row.length)), record);
+    const lines = gunzipSync(bytes).toString().trimEnd().split('\n');
+    assert.ok(lines.every((line) => JSON.parse(line).v === 1), 'the whole object is gzip too');
+  });
+
+  test('that was stored unpacked, as they once were, is read', async () => {
+    const record = await recordOf(await exchange());
+    const text = JSON.stringify({ ...record, id: 'unpacked' });
+    const before = `${JSON.stringify({ ...record, id: 'before' })}\n`;
+    await archive.put('records/2026/01/01/00/old.ndjson', `${before}${text}\n`);
+    const place = ['unpacked', 'records/2026/01/01/00/old.ndjson', Buffer.byteLength(before), Buffer.byteLength(text), record.id];
+    await database
+      .prepare(`INSERT INTO records SELECT ?1, 1, route, target, outcome, status, attempts, first_token_ms, total_ms,
+        prompt_tokens, answer_tokens, cost_micro_usd, key, team, pop, ?2, ?3, ?4 FROM records WHERE id = ?5`)
+      .bind(...place)
+      .run();
+    assert.deepEqual(await world.record('unpacked'), JSON.parse(text));
   });
 
   test('that is delivered twice is stored once, whatever else is in the queue', async () => {
     const template = await recordOf(await exchange());
+    const counted = (table, sum) => database
+      .prepare(`SELECT SUM(${sum}) AS sum FROM ${table} WHERE minute = ? AND route = ?`)
+      .bind(Math.floor(template.at / 60_000), template.route)
+      .first('sum');
     const queue = await world.mf.getQueueProducer('RECORDS');
     const send = (ids) => queue.send(JSON.stringify({ v: 1, records: ids.map((id) => ({ ...template, id })) }), { contentType: 'text' });
     await queue.send('not a pack of records', { contentType: 'text' });
@@ -182,6 +203,8 @@ describe('a record', () => {
     await world.record('after');
     for (const id of ['twice', 'beside', 'after']) assert.equal((await rowsOf(id)).length, 1, id);
     assert.deepEqual(await world.record('twice'), { ...template, id: 'twice' });
+    assert.equal(await counted('rollups', 'completed'), 4, 'the template and three more are counted once each');
+    assert.equal(await counted('attempt_rollups', 'attempts'), 4);
   });
 
   test('of each of many at once arrives, once', async () => {

@@ -1,9 +1,10 @@
-//! The admin API: the configuration and what was recorded. Behind the admin key, which `edge/mod.rs` has checked.
+//! The admin API: the configuration, what was recorded, and what could not be. Behind the admin key, which `edge/mod.rs` has checked.
 //!
 //! Not here: what a revision and a history are (`config/`), what routing makes of an entry (`entries.rs`).
 
 mod check;
 mod config;
+mod dead;
 mod records;
 mod store;
 
@@ -27,6 +28,11 @@ pub async fn answer(
     match (method.as_str(), parts.as_slice()) {
         ("GET", ["records"]) => records::answer("", query, env).await,
         ("GET", ["records", id]) => records::answer(id, query, env).await,
+        (_, ["dead", rest @ ..]) => {
+            // Boxed: its state would be part of that of every request's future.
+            let answered = Box::pin(dead::answer(&method, rest, env)).await;
+            answered.unwrap_or_else(|| refuse(&no_such_path(&method)))
+        }
         (_, ["config", rest @ ..]) => {
             let answered = config::answer(&method, rest, request, env, entries).await;
             answered.unwrap_or_else(|response| response)
@@ -37,9 +43,9 @@ pub async fn answer(
 
 fn no_such_path(method: &str) -> ClientError {
     let message = format!(
-        "no such path of the admin API, or none for {method}; there are GET records, records/ID, config, \
-         config/ENTRY, config/ENTRY/history and config/ENTRY/revisions/REVISION, PUT and DELETE config/ENTRY, and \
-         POST config/ENTRY/rollback. A `/` in ENTRY is written %2F"
+        "no such path of the admin API, or none for {method}; there are GET records, records/ID, dead, dead/NAME, config, \
+         config/ENTRY, config/ENTRY/history and config/ENTRY/revisions/REVISION, PUT and DELETE config/ENTRY, DELETE dead/NAME, \
+         and POST config/ENTRY/rollback, dead/retry and dead/NAME/retry. A `/` in ENTRY is written %2F"
     );
     error(404, "not_found", message)
 }

@@ -1,32 +1,21 @@
 //! The admin API's records: what was decided and done.
 
-use futures::future::try_join_all;
-use serde::Deserialize;
 use serde_json::value::RawValue;
-use wasm_bindgen::JsValue;
 use web_sys::Response;
-use worker::{D1Database, Env, Range};
+use worker::Env;
 
 use super::refuse;
 use crate::dialects::ClientError;
-use crate::edge::journal::ensure_table;
+use crate::edge::pipeline::{Failed, places};
 use crate::edge::respond;
 
 const LIMIT_DEFAULT: u32 = 20;
-/// Each record is one read of R2.
+/// Up to 96 KB each.
 const LIMIT_MAX: u32 = 200;
 
-/// Where a record's line stands in R2.
-#[derive(Deserialize)]
-struct Place {
-    object: String,
-    offset: u64,
-    length: u64,
-}
-
 #[derive(serde::Serialize)]
-struct Page<'a> {
-    records: Vec<&'a RawValue>,
+struct Page {
+    records: Vec<Box<RawValue>>,
 }
 
 /// Answers `GET /admin/api/records` and `GET /admin/api/records/<id>`; `id` is what follows, if anything.
@@ -48,57 +37,14 @@ pub async fn answer(id: &str, query: &str, env: &Env) -> Response {
     }
 }
 
-async fn newest(limit: u32, env: &Env) -> worker::Result<Option<Response>> {
-    let database = env.d1("DB")?;
-    ensure_table(&database).await?;
-    let statement = database
-        .prepare("SELECT object, offset, length FROM records ORDER BY at DESC, id DESC LIMIT ?")
-        .bind(&[JsValue::from_f64(f64::from(limit))])?;
-    let places: Vec<Place> = statement.all().await?.results()?;
-    let lines = try_join_all(places.iter().map(|place| line(place, env))).await?;
-    let records = lines
-        .iter()
-        .filter_map(|line| serde_json::from_str(line).ok());
-    let page = Page {
-        records: records.collect(),
-    };
-    Ok(Some(respond::json(200, &page)))
+async fn newest(limit: u32, env: &Env) -> Result<Option<Response>, Failed> {
+    let records = places::newest(limit, env).await?;
+    Ok(Some(respond::json(200, &Page { records })))
 }
 
-async fn one(id: &str, env: &Env) -> worker::Result<Option<Response>> {
-    let database = env.d1("DB")?;
-    ensure_table(&database).await?;
-    let Some(place) = place_of(id, &database).await? else {
-        return Ok(None);
-    };
-    let line = line(&place, env).await?;
-    let record = serde_json::from_str::<&RawValue>(&line);
-    Ok(record.ok().map(|record| respond::json(200, &record)))
-}
-
-async fn place_of(id: &str, database: &D1Database) -> worker::Result<Option<Place>> {
-    let statement = database
-        .prepare("SELECT object, offset, length FROM records WHERE id = ?")
-        .bind(&[JsValue::from_str(id)])?;
-    statement.first(None).await
-}
-
-async fn line(place: &Place, env: &Env) -> worker::Result<String> {
-    let range = Range::OffsetWithLength {
-        offset: place.offset,
-        length: place.length,
-    };
-    let object = env
-        .bucket("ARCHIVE")?
-        .get(&place.object)
-        .range(range)
-        .execute()
-        .await?;
-    match object.as_ref().and_then(worker::Object::body) {
-        Some(body) => body.text().await,
-        // Removed by the bucket's own retention; the row is all that is left.
-        None => Ok(String::new()),
-    }
+async fn one(id: &str, env: &Env) -> Result<Option<Response>, Failed> {
+    let record = places::one(id, env).await?;
+    Ok(record.map(|record| respond::json(200, &record)))
 }
 
 fn limit(query: &str) -> Result<u32, ClientError> {
