@@ -31,6 +31,7 @@ export const STEPS = [
   { name: 'lab', command: () => nodeTests('tests/lab'), count: tapCounts, failures: tapFailures },
   { name: 'edge', command: () => nodeTests('tests/edge'), count: tapCounts, failures: tapFailures, needs: 'wasm' },
   { name: 'sdk', command: () => [node22(), 'tests/sdk/matrix.mjs', '--only', 'npm'], count: plainCounts, needs: 'wasm' },
+  { name: 'metrics', command: () => [node22(), 'tests/metrics/main.mjs'], count: plainCounts, needs: 'wasm' },
   { name: 'python', command: () => [node22(), 'tests/edge/python.mjs'], count: plainCounts, needs: 'wasm' },
 ];
 
