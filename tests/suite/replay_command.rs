@@ -110,7 +110,7 @@ fn recorded(place: usize, mut world: Value, route: &Route) -> String {
         route: route.revision.clone(),
         ..ConfigRevisions::default()
     });
-    record.to_line(usize::MAX).unwrap()
+    record.to_line(usize::MAX)
 }
 
 /// From the revision that it names, and from its own figures.
