@@ -130,7 +130,7 @@ describe('what only one dialect can carry', () => {
     const response = await ask(model, {}, { n: 2 });
     assert.equal(response.headers.get('x-waypost-target'), 'second');
     const { decision, traits } = await recordOf(response);
-    assert.deepEqual([traits.unportable, decision.candidates[0].excluded], ['n', { reason: 'cannot_carry', field: 'n' }]);
+    assert.deepEqual([traits.asks[0].field, decision.candidates[0].excluded], ['n', { reason: 'cannot_carry', field: 'n' }]);
   });
 });
 
