@@ -79,7 +79,6 @@ pub async fn drive(
         relay: None,
         pumps: FuturesUnordered::new(),
         is_broken: false,
-        tells_failures: false,
     };
     let mut outputs = outputs;
     loop {
@@ -127,8 +126,6 @@ struct Driver {
     pumps: FuturesUnordered<Pin<Box<dyn Future<Output = bool>>>>,
     /// Whether a relayed stream broke on its way, so that what follows must not look like its end.
     is_broken: bool,
-    /// Whether the client's body is a stream of events, in which a failure is told. Any other is torn.
-    tells_failures: bool,
 }
 
 impl Driver {
@@ -264,7 +261,7 @@ impl Driver {
         // because nothing came any more, it did go through.
         let is_torn = match ending {
             Some(Ending::Completed) => self.is_broken && !has_cut_off,
-            Some(Ending::Cut) => !self.tells_failures,
+            Some(Ending::Cut) => !self.exchange.tells_failures(),
             _ => false,
         };
         if is_torn {
@@ -316,7 +313,6 @@ impl Driver {
         };
         let readable: ReadableStream = js::get(&pipe, "readable").unchecked_into();
         let writable: WritableStream = js::get(&pipe, "writable").unchecked_into();
-        self.tells_failures = head.content_type.contains("event-stream");
         let twin = relayed.and_then(|(attempt, _)| self.twins.get_mut(attempt)?.take());
         let response = respond::stream(head, &readable);
         if let (Some((attempt, look_within)), Some(twin)) = (relayed, twin) {

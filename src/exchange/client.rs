@@ -221,13 +221,20 @@ impl Client {
         }
     }
 
-    /// Ends a stream that broke, so that no client can take it for whole. Where it is no stream of events nothing can be
-    /// said, and nothing is given: the body must be torn.
+    /// Whether what breaks on its way can be told: in a stream of events, and in the array that we make of one.
+    pub fn tells_failures(&self) -> bool {
+        let is_stream = |kind: &String| kind.to_ascii_lowercase().contains("event-stream");
+        self.bytes_type.as_ref().is_none_or(is_stream)
+    }
+
+    /// Ends a stream that broke, so that no client can take it for whole. Where nothing can be told, nothing is given: the
+    /// body must be torn.
     pub fn break_off(&mut self, error: &ClientError, is_within_an_event: bool) -> Vec<u8> {
-        if let Some(content_type) = &self.bytes_type {
-            let is_stream = content_type.to_ascii_lowercase().contains("event-stream");
-            let event = is_stream.then(|| behind(true, encode_error_event(self.dialect, error)));
-            return event.unwrap_or_default();
+        if !self.tells_failures() {
+            return Vec::new();
+        }
+        if self.bytes_type.is_some() {
+            return behind(true, encode_error_event(self.dialect, error));
         }
         let is_cut = self.is_relayed() && is_within_an_event;
         let event = behind(is_cut, encode_error_event(self.dialect, error));

@@ -221,6 +221,12 @@ impl Exchange {
         outputs
     }
 
+    /// Whether the client's body has room for words about a failure. Any other is torn when the answer breaks.
+    #[must_use]
+    pub fn tells_failures(&self) -> bool {
+        self.client.tells_failures()
+    }
+
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_over
