@@ -27,13 +27,17 @@ const AI = `
 
 let world;
 before(async () => {
-  const ai = { name: 'ai', modules: true, script: AI, compatibilityDate: '2026-10-23' };
+  const ai = { name: 'ai', modules: true, script: AI, compatibilityDate: '2026-10-23', compatibilityFlags: ['enable_abortsignal_rpc'] };
   const bound = (binding) => ({ dialect: 'openai-chat', binding });
   world = await startWorld({
     labs: [],
     providers: { 'cloudflare-workers-ai': { binding: 'AI' }, bound: bound('AI'), absent: bound('NO_AI') },
     extraWorkers: [ai],
-    overrides: { serviceBindings: { AI: { name: 'ai', entrypoint: 'Ai' } } },
+    // Between two Workers of one's own a signal goes along only with this flag; Cloudflare's binding needs none.
+    overrides: {
+      serviceBindings: { AI: { name: 'ai', entrypoint: 'Ai' } },
+      compatibilityFlags: ['enable_request_signal', 'enable_abortsignal_rpc'],
+    },
   });
 });
 after(() => world?.close());
