@@ -221,6 +221,7 @@ impl Dialect {
                 F::Stop,
                 F::BlankStop,
                 F::HighTemperature,
+                F::GoogleReasoning,
                 F::ToolErrors,
             ]),
             Self::Bedrock => Features::of(&[F::Stop, F::ManyStops, F::ToolErrors]),

@@ -14,7 +14,9 @@ use super::super::fault;
 use super::super::read::{self, Json, Raw};
 use super::usage::{WireUsage, read_usage};
 use super::wire::loose;
-use crate::chat::{Answer, AttemptFailure, FinishReason, ProviderError, ToolCall, Usage};
+use crate::chat::{
+    Answer, AttemptFailure, FinishReason, ProviderError, Seal, SealForm, Signer, ToolCall, Usage,
+};
 
 /// How much of an answer's id is in its calls' ids. OpenAI takes back ids of at most 64 characters.
 const ID_CHARS_MAX: usize = 40;
@@ -34,6 +36,8 @@ pub(super) enum Said {
     Text(String),
     Thought(String),
     Call(ToolCall),
+    /// Of the thoughts so far.
+    Seal(Seal<'static>),
 }
 
 /// What a chunk, or a whole answer, says.
@@ -96,9 +100,24 @@ impl<'a> ReadChunk<'a> {
         let mut count = calls;
         let [parts] = loose(content, ["parts"]);
         each(parts, &mut |raw| {
-            let piece = self.piece(raw, count);
-            count += usize::from(matches!(piece, Some(Said::Call(_))));
+            let [signature] = loose(Some(raw), ["thoughtSignature"]).map(text);
+            let signature = signature.filter(|words| !words.is_empty());
+            let mut piece = self.piece(raw, count);
+            if let Some(Said::Call(call)) = &mut piece {
+                count += 1;
+                call.signature = signature;
+                said.extend(piece);
+                return;
+            }
             said.extend(piece);
+            said.extend(signature.map(|words| {
+                Said::Seal(Seal {
+                    by: Signer::Google,
+                    form: SealForm::Signature,
+                    words: words.into(),
+                    id: None,
+                })
+            }));
         });
         if finish == Some(FinishReason::Stop) && count > 0 {
             finish = Some(FinishReason::ToolCalls);
@@ -227,6 +246,7 @@ pub(in super::super) fn parse_answer(
             Said::Text(text) => answer.text.push_str(&text),
             Said::Thought(text) => answer.reasoning.push_str(&text),
             Said::Call(call) => answer.calls.push(call),
+            Said::Seal(seal) => answer.seals.push((answer.reasoning.len(), seal)),
         }
     }
     Ok(answer)
@@ -268,8 +288,17 @@ pub(super) enum WirePart<'a> {
         thought: bool,
     },
     #[serde(rename_all = "camelCase")]
+    Sealed {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thought: Option<bool>,
+        thought_signature: &'a str,
+    },
+    #[serde(rename_all = "camelCase")]
     Call {
         function_call: WireCall<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thought_signature: Option<&'a str>,
     },
 }
 
@@ -300,6 +329,16 @@ impl<'a> WirePart<'a> {
         }
     }
 
+    /// None for other providers' seals.
+    pub fn sealed(text: &'a str, seal: &'a Seal) -> Option<Self> {
+        let is_ours = seal.by == Signer::Google && seal.form == SealForm::Signature;
+        is_ours.then_some(Self::Sealed {
+            text,
+            thought: (!text.is_empty()).then_some(true),
+            thought_signature: &seal.words,
+        })
+    }
+
     pub fn call(call: &'a ToolCall) -> Self {
         let arguments = call.arguments.as_str();
         Self::Call {
@@ -316,6 +355,7 @@ impl<'a> WirePart<'a> {
                     }
                 },
             },
+            thought_signature: call.signature.as_deref(),
         }
     }
 }
@@ -330,8 +370,9 @@ pub(super) fn finish_reason(reason: FinishReason) -> &'static str {
 
 pub(in super::super) fn encode_answer(answer: &Answer) -> Vec<u8> {
     let mut parts = Vec::new();
-    if !answer.reasoning.is_empty() {
-        parts.push(WirePart::thought(&answer.reasoning));
+    for (text, seal) in answer.thoughts() {
+        let plain = (!text.is_empty()).then(|| WirePart::thought(text));
+        parts.extend(seal.and_then(|seal| WirePart::sealed(text, seal)).or(plain));
     }
     if !answer.text.is_empty() {
         parts.push(WirePart::Text { text: &answer.text });

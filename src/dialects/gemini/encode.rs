@@ -10,7 +10,7 @@
 //!   which has no `additionalProperties`, no lists of types and no references
 //!   (<https://ai.google.dev/gemini-api/docs/structured-output>).
 //! - Gemini 3 refuses a turn of calls without the signature of the thoughts before them, and names the value for calls
-//!   that it has not made (<https://ai.google.dev/gemini-api/docs/thought-signatures>). Its forerunners ask for none.
+//!   that it has not made; a signature that came with a call goes back on it (<https://ai.google.dev/gemini-api/docs/thought-signatures>). Its forerunners ask for none.
 //! - That one call at most be made cannot be said, so such a request is refused here, and another target is asked.
 //!
 //! The client's name for its end user is not carried: there is no field for it.
@@ -23,8 +23,8 @@ use serde::Serialize;
 use super::super::read::{Json, Raw};
 use super::super::{Dialect, Shape, written};
 use crate::chat::{
-    self, AssistantMessage, Format, Image, Message, Request, RequestError, Tool, ToolChoice,
-    ToolResult,
+    self, AssistantMessage, Format, Image, Message, Reasoning, Request, RequestError, Seal,
+    SealForm, Signer, Tool, ToolChoice, ToolResult,
 };
 use crate::units::Tokens;
 
@@ -74,6 +74,13 @@ enum Part<'a> {
         text: &'a str,
     },
     #[serde(rename_all = "camelCase")]
+    Sealed {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thought: Option<bool>,
+        thought_signature: &'a str,
+    },
+    #[serde(rename_all = "camelCase")]
     Inline {
         inline_data: Inline<'a>,
     },
@@ -85,7 +92,7 @@ enum Part<'a> {
     Call {
         function_call: Call<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        thought_signature: Option<&'static str>,
+        thought_signature: Option<&'a str>,
     },
     #[serde(rename_all = "camelCase")]
     Response {
@@ -268,6 +275,8 @@ fn model<'a>(
     is_signed: bool,
 ) -> Result<Vec<Part<'a>>, RequestError> {
     let mut parts: Vec<_> = message.parts.iter().filter_map(part).collect();
+    let has_seal = message.calls.iter().any(|call| call.signature.is_some());
+    let is_signed = is_signed && !has_seal;
     for (place, call) in message.calls.iter().enumerate() {
         let arguments = if call.arguments.trim().is_empty() {
             "{}"
@@ -287,7 +296,9 @@ fn model<'a>(
                 args: Json(arguments),
             },
             // One signature stands for all calls of a turn.
-            thought_signature: (is_signed && place == 0).then_some(NO_SIGNATURE),
+            thought_signature: (is_signed && place == 0)
+                .then_some(NO_SIGNATURE)
+                .or(call.signature.as_deref()),
         });
     }
     Ok(parts)
@@ -330,11 +341,21 @@ fn part<'a>(part: &'a chat::Part<'a>) -> Option<Part<'a>> {
     match part {
         chat::Part::Text(text) => (!text.is_empty()).then_some(Part::Text { text }),
         chat::Part::Image(image) => Some(self::image(image)),
-        chat::Part::Document(_)
-        | chat::Part::Audio(_)
-        | chat::Part::Reasoning(_)
-        | chat::Part::CacheMarker(_) => None,
+        chat::Part::Reasoning(thought) => {
+            thought.seal.as_ref().and_then(|seal| sealed(thought, seal))
+        }
+        chat::Part::Document(_) | chat::Part::Audio(_) | chat::Part::CacheMarker(_) => None,
     }
+}
+
+/// None for other providers' seals. What Google signed without showing a thought is an empty text.
+fn sealed<'a>(thought: &'a Reasoning<'a>, seal: &'a Seal<'a>) -> Option<Part<'a>> {
+    let is_ours = seal.by == Signer::Google && seal.form == SealForm::Signature;
+    is_ours.then_some(Part::Sealed {
+        text: &thought.text,
+        thought: (!thought.text.is_empty()).then_some(true),
+        thought_signature: &seal.words,
+    })
 }
 
 fn image<'a>(image: &'a Image<'a>) -> Part<'a> {

@@ -167,6 +167,12 @@ impl ContentsReader {
 
     fn part(&mut self, raw: Raw, at: fmt::Arguments) -> Result<(), RequestError> {
         let part = Part::read(raw, at)?;
+        if part.signature(at)?.is_some() {
+            let at = format_args!("{at}.thoughtSignature");
+            self.outline.ask(Feature::GoogleReasoning, at);
+        } else if part.is_thought() {
+            self.outline.ask(Feature::Reasoning, at);
+        }
         if let Some(text) = part.text {
             if read::kind(text) != Kind::Text {
                 return Err(read::invalid(format_args!("{at}.text"), "a string"));

@@ -6,7 +6,7 @@
 //! | `safetySettings` | not portable where they set a filter; dropped where they turn it off |
 //! | `topK`, `seed`, `presencePenalty`, `frequencyPenalty` | dropped: they nudge the sampling, and promise nothing that a reader of the answer could miss |
 //! | `thinkingConfig`, `mediaResolution` | dropped: hints, and models without the feature refuse the field |
-//! | thoughts and `thoughtSignature` | dropped: only the model that thought it can read it |
+//! | thoughts and `thoughtSignature` | reasoning under Google's seal, and the seals of calls: only the model that thought it can read it |
 //! | `labels`, `serviceTier` | dropped: dealings with Google that change no answer. Rules see labels as metadata |
 //! | `systemInstruction` | a system message before all others |
 //! | `parameters`, `responseSchema` in Google's subset of `OpenAPI` | the JSON Schemas that they mean (`schema.rs`) |
@@ -29,8 +29,8 @@ use super::wire::{
     each_declaration, object,
 };
 use crate::chat::{
-    self, AssistantMessage, Format, Image, Message, Request, RequestError, RequestedCall, Tool,
-    ToolChoice, ToolResult,
+    self, AssistantMessage, Format, Image, Message, Reasoning, Request, RequestError,
+    RequestedCall, Seal, SealForm, Signer, Tool, ToolChoice, ToolResult,
 };
 
 pub(super) struct WireRequest<'a> {
@@ -187,8 +187,10 @@ fn model<'a>(
     each_part(content, at, &mut |read, at| {
         let Some(raw) = read.function_call else {
             message.parts.extend(part(&read, at)?);
+            message.parts.extend(sealed(&read, at)?);
             return Ok(());
         };
+        let signature = read.signature(at)?;
         let at = format_args!("{at}.functionCall");
         let call = Function::read(raw, at)?;
         let name = call.name(at)?;
@@ -196,7 +198,7 @@ fn model<'a>(
             id: calls.begin(id(&call, at)?, &name),
             name,
             arguments: call.args.map_or("{}", |args| args.get()).into(),
-            signature: None,
+            signature,
         });
         Ok(())
     })?;
@@ -266,6 +268,25 @@ fn result(response: Option<Raw<'_>>) -> (Cow<'_, str>, bool) {
         return (text, name == "error");
     }
     (response.get().into(), false)
+}
+
+/// What Google signed, behind the text that it is on; a thought's own text is in it.
+fn sealed<'a>(part: &Part<'a>, at: fmt::Arguments) -> Result<Option<chat::Part<'a>>, RequestError> {
+    let signature = part.signature(at)?;
+    let text = part.text.filter(|_| part.is_thought());
+    if signature.is_none() && text.is_none() {
+        return Ok(None);
+    }
+    let text = read::optional(text, format_args!("{at}.text"), read::text)?;
+    Ok(Some(chat::Part::Reasoning(Reasoning {
+        text: text.unwrap_or_default(),
+        seal: signature.map(|words| Seal {
+            by: Signer::Google,
+            form: SealForm::Signature,
+            words,
+            id: None,
+        }),
+    })))
 }
 
 /// `None` for thoughts.

@@ -77,6 +77,7 @@ impl StreamDecoder {
         match said {
             Said::Text(piece) => out.push(Event::Text(piece)),
             Said::Thought(piece) => out.push(Event::Reasoning(piece)),
+            Said::Seal(seal) => out.push(Event::Seal(seal)),
             Said::Call(call) => {
                 let index = self.calls;
                 self.calls = self.calls.saturating_add(1);
@@ -89,6 +90,10 @@ impl StreamDecoder {
                     index,
                     piece: call.arguments,
                 });
+                out.extend(
+                    call.signature
+                        .map(|signature| Event::CallSignature { index, signature }),
+                );
             }
         }
     }

@@ -42,15 +42,21 @@ impl StreamEncoder {
             Event::Text(_)
             | Event::Refusal(_)
             | Event::Reasoning(_)
-            | Event::Seal(_)
             | Event::Citation(_)
-            | Event::Logprobs(_)
-            | Event::CallSignature { .. } => {}
+            | Event::Logprobs(_) => {}
+            Event::Seal(seal) => {
+                if let Some(part) = WirePart::sealed("", seal) {
+                    self.write(vec![part], false, out);
+                }
+            }
+            Event::CallSignature { index, signature } => {
+                if let Some(call) = self.known(*index) {
+                    call.signature = Some(signature.clone());
+                }
+            }
             Event::CallStart { index, id, name } => self.call(*index, id, name),
             Event::CallArguments { index, piece } => {
-                let found = self.find(*index).ok();
-                let place = found.and_then(|found| self.places.get(found));
-                if let Some(call) = place.and_then(|(_, place)| self.calls.get_mut(*place)) {
+                if let Some(call) = self.known(*index) {
                     call.arguments.push_str(piece);
                 }
             }
@@ -73,6 +79,12 @@ impl StreamEncoder {
     /// Where the call is among the calls, or would be.
     fn find(&self, index: u32) -> Result<usize, usize> {
         self.places.binary_search_by_key(&index, |call| call.0)
+    }
+
+    fn known(&mut self, index: u32) -> Option<&mut ToolCall> {
+        let found = self.find(index).ok()?;
+        let (_, place) = self.places.get(found)?;
+        self.calls.get_mut(*place)
     }
 
     fn call(&mut self, index: u32, id: &str, name: &str) {

@@ -76,6 +76,8 @@ pub(super) struct Part<'a> {
     pub text: Option<Raw<'a>>,
     /// The text is what the model thought.
     thought: Option<Raw<'a>>,
+    /// Google's seal on the part.
+    pub thought_signature: Option<Raw<'a>>,
     pub inline_data: Option<Raw<'a>>,
     pub file_data: Option<Raw<'a>>,
     pub function_call: Option<Raw<'a>>,
@@ -190,6 +192,7 @@ impl<'a> Part<'a> {
         let names = [
             "text",
             "thought",
+            "thoughtSignature",
             "inlineData",
             "fileData",
             "functionCall",
@@ -198,6 +201,7 @@ impl<'a> Part<'a> {
         let [
             text,
             thought,
+            thought_signature,
             inline_data,
             file_data,
             function_call,
@@ -206,11 +210,19 @@ impl<'a> Part<'a> {
         Ok(Self {
             text,
             thought,
+            thought_signature,
             inline_data,
             file_data,
             function_call,
             function_response,
         })
+    }
+
+    /// None where there is none, or an empty one.
+    pub fn signature(&self, at: fmt::Arguments) -> Result<Option<Cow<'a, str>>, RequestError> {
+        let at = format_args!("{at}.thoughtSignature");
+        let signature = read::optional(self.thought_signature, at, read::text)?;
+        Ok(signature.filter(|words| !words.is_empty()))
     }
 
     pub fn is_thought(&self) -> bool {
