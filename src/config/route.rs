@@ -93,7 +93,7 @@ impl Target {
         if client.is_some_and(|client| self.speaks(client, endpoint)) {
             return Features::ALL;
         }
-        let carried = self.provider.dialect.carries();
+        let carried = self.provider.dialect.carries_to(&self.model);
         if self.terms.is_known_to(Ability::Reasoning) {
             return carried;
         }

@@ -215,7 +215,15 @@ impl Dialect {
                 F::Metadata,
                 F::StrictTools,
             ]),
-            Self::Cohere => Features::of(&[F::JsonMode, F::Stop, F::StrictTools]),
+            Self::Cohere => Features::of(&[
+                F::JsonMode,
+                F::Stop,
+                F::Seed,
+                F::FrequencyPenalty,
+                F::PresencePenalty,
+                F::TopK,
+                F::StrictTools,
+            ]),
             Self::Gemini => Features::of(&[
                 F::JsonMode,
                 F::Stop,
@@ -224,8 +232,40 @@ impl Dialect {
                 F::GoogleReasoning,
                 F::ToolErrors,
             ]),
-            Self::Bedrock => Features::of(&[F::Stop, F::ManyStops, F::ToolErrors]),
+            Self::Bedrock => Features::of(&[
+                F::DocumentPdf,
+                F::DocumentOther,
+                F::DocumentText,
+                F::Stop,
+                F::ManyStops,
+                F::Citations,
+                F::AnthropicReasoning,
+                F::CacheMarkers,
+                F::Metadata,
+                F::ToolErrors,
+            ]),
         }
+    }
+
+    /// The same of one model: Bedrock's models of other makers refuse what Anthropic's alone have, and its oldest too. A
+    /// model that is hidden behind an ARN's number counts as another maker's.
+    #[must_use]
+    pub fn carries_to(self, model: &str) -> Features {
+        let carried = self.carries();
+        let name = model.split_once("anthropic.claude-");
+        let is_old = |name: &str| {
+            let mut old = ["3-", "v", "instant"].iter();
+            old.any(|old| name.starts_with(old))
+        };
+        if self != Self::Bedrock || name.is_some_and(|(_, name)| !is_old(name)) {
+            return carried;
+        }
+        let of_claude = [
+            Feature::Citations,
+            Feature::AnthropicReasoning,
+            Feature::CacheMarkers,
+        ];
+        of_claude.into_iter().fold(carried, Features::without)
     }
 }
 
@@ -326,5 +366,23 @@ mod tests {
         let dropped: Vec<String> = asks.dropped(carried).map(field).collect();
         assert_eq!(dropped, ["messages[0].name"]);
         assert_eq!(asks.beyond(Features::ALL), None);
+    }
+
+    #[test]
+    fn on_bedrock_only_newer_claude_models_get_what_is_claudes() {
+        let has = |dialect: Dialect, model| dialect.carries_to(model).has(Feature::CacheMarkers);
+        assert!(has(
+            Dialect::Bedrock,
+            "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
+        ));
+        assert!(has(Dialect::Anthropic, "any"));
+        for model in [
+            "amazon.nova-pro-v1:0",
+            "anthropic.claude-3-haiku-20240307-v1:0",
+            "anthropic.claude-v2:1",
+            "arn:aws:bedrock:eu-west-1:1:application-inference-profile/x",
+        ] {
+            assert!(!has(Dialect::Bedrock, model), "{model}");
+        }
     }
 }

@@ -346,7 +346,7 @@ pub fn encode_parsed(
         Dialect::Anthropic => anthropic::encode_request(request, shape)?,
         Dialect::OpenaiResponses => openai_responses::encode_request(request, shape)?,
         Dialect::Cohere => cohere::encode_request(request, shape)?,
-        Dialect::Bedrock => bedrock::encode_request(request)?,
+        Dialect::Bedrock => bedrock::encode_request(request, shape)?,
         Dialect::Gemini => gemini::encode_request(request, shape)?,
     };
     Ok(outgoing(provider, shape, body))

@@ -1,6 +1,6 @@
 //! A whole answer of Converse, read.
 //!
-//! It has no id and names no model. Text with citations is text. Calls of Bedrock's own tools, which no client of ours
+//! It has no id and names no model. Calls of Bedrock's own tools, which no client of ours
 //! can ask for, are ignored.
 //!
 //! The prompt is counted in three parts that do not overlap: what was neither read from the cache nor written to it, and
@@ -10,7 +10,10 @@ use serde::Deserialize;
 
 use super::super::fault;
 use super::super::read::{Loose, Object, Raw};
-use crate::chat::{Answer, AttemptFailure, FinishReason, ProviderError, ToolCall, Usage};
+use super::citation::{ReadCitation, ReadText, chars, seal};
+use crate::chat::{
+    Answer, AttemptFailure, FinishReason, ProviderError, Seal, SealForm, ToolCall, Usage,
+};
 use crate::units::Tokens;
 
 #[derive(Default, Deserialize)]
@@ -62,19 +65,22 @@ pub(super) struct ReadToolUse<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ReadReasoning {
-    reasoning_text: Loose<ReadText>,
+    reasoning_text: Loose<ReadThought>,
+    redacted_content: Loose<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadThought {
+    text: Loose<String>,
+    signature: Loose<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ReadCitations {
     content: Loose<Vec<Loose<ReadText>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ReadText {
-    text: Loose<String>,
+    citations: Loose<Vec<Loose<ReadCitation>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -147,14 +153,15 @@ pub(in super::super) fn parse_answer(
 
 fn read_block(block: ReadBlock, answer: &mut Answer) {
     answer.text.push_str(&block.text.0.unwrap_or_default());
-    let cited = block.citations_content.0.unwrap_or_default().content.0;
-    for piece in cited.unwrap_or_default().into_iter().filter_map(|it| it.0) {
-        answer.text.push_str(&piece.text.0.unwrap_or_default());
-    }
+    read_cited(block.citations_content.0.unwrap_or_default(), answer);
     let reasoning = block.reasoning_content.0.unwrap_or_default();
-    let reasoning = reasoning.reasoning_text.0.unwrap_or_default();
-    let reasoning = reasoning.text.0.unwrap_or_default();
-    answer.reasoning.push_str(&reasoning);
+    let thought = reasoning.reasoning_text.0.unwrap_or_default();
+    answer
+        .reasoning
+        .push_str(&thought.text.0.unwrap_or_default());
+    push_seal(answer, seal(SealForm::Signature, thought.signature.0));
+    let redacted = reasoning.redacted_content.0;
+    push_seal(answer, seal(SealForm::Encrypted, redacted));
     if let Some(call) = block.tool_use.0.filter(|call| call.kind.0.is_none()) {
         answer.calls.push(ToolCall {
             id: call.tool_use_id.0.unwrap_or_default(),
@@ -163,4 +170,29 @@ fn read_block(block: ReadBlock, answer: &mut Answer) {
             signature: None,
         });
     }
+}
+
+fn read_cited(read: ReadCitations, answer: &mut Answer) {
+    let citations = read.citations.0.unwrap_or_default();
+    // To count a text's characters takes time, and most have no sources.
+    let start = if citations.is_empty() {
+        0
+    } else {
+        chars(&answer.text)
+    };
+    let mut end = start;
+    let pieces = read.content.0.unwrap_or_default().into_iter();
+    for piece in pieces.filter_map(|piece| piece.0) {
+        let piece = piece.text.0.unwrap_or_default();
+        end = end.saturating_add(chars(&piece));
+        answer.text.push_str(&piece);
+    }
+    let citations = citations.into_iter().filter_map(|citation| citation.0);
+    let citations = citations.filter_map(|citation| citation.citation((start, end)));
+    answer.citations.extend(citations);
+}
+
+fn push_seal(answer: &mut Answer, seal: Option<Seal<'static>>) {
+    let end = answer.reasoning.len();
+    answer.seals.extend(seal.map(|seal| (end, seal)));
 }

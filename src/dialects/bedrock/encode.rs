@@ -1,7 +1,7 @@
 //! Writes a Converse request.
 //!
 //! What the API has no words for is refused here, and another target is asked: images by URL or of another format than
-//! its four, any JSON without a schema, at most one call at a time, a choice of no tool where earlier turns called some,
+//! its four, documents of another than its nine, without any text beside them, or outside of a user's turn, any JSON without a schema, at most one call at a time, a choice of no tool where earlier turns called some,
 //! and such turns without the tools themselves, which the API demands beside them.
 //!
 //! - Instructions move to the top and are joined in their order. Turns of one role that follow each other become one, so
@@ -9,26 +9,33 @@
 //!   alone are left out: it refuses them.
 //! - The choice of no tool is said by naming none.
 //! - Temperature goes to 2 at OpenAI and to 1 here; higher ones become 1.
-//! - `strict` tools are not carried: few models take the field, and the others refuse the request. The client's name for
-//!   its user is not sent either.
+//! - `strict` tools are not carried: few models take the field, and the others refuse the request.
+//! - Labels whose characters the API does not take are left out; it would refuse the request.
+//! - `top_k` is not carried: each model has its own place for it, and refuses another's.
 //! - An answer that the model shall go on with must not end in white space; that is trimmed.
 //! - Ids of calls have at most 64 letters, digits, `_` and `-`. Others' ids are made such, in calls and results alike.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::Dialect;
 use super::super::read::Json;
+use super::super::{Dialect, Feature, Features, Shape};
+use super::part::{
+    Block, CACHE_POINT, CachePoint, ToolUse, WireResult, blocks, is_writable, mark, number_names,
+};
 use crate::chat::{
-    AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
+    AssistantMessage, Format, Message, Part, Request, RequestError, RequestedCall, Tool,
     ToolChoice, ToolResult,
 };
 use crate::units::Tokens;
 
 const TEMPERATURE_MAX: f64 = 1.0;
 const CALL_ID_BYTES_MAX: usize = 64;
+const LABELS_MAX: usize = 16;
+const LABEL_CHARS_MAX: usize = 256;
 /// The schema of a tool whose client gave none: no arguments.
 const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
@@ -44,6 +51,8 @@ struct WireRequest<'a> {
     tool_config: Option<ToolConfig<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    request_metadata: BTreeMap<&'a str, &'a str>,
 }
 
 #[derive(Serialize)]
@@ -57,45 +66,6 @@ struct Turn<'a> {
 enum Role {
     User,
     Assistant,
-}
-
-/// Each block is an object with one field, which says what it is.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Block<'a> {
-    Text(&'a str),
-    Image(WireImage<'a>),
-    ToolUse(ToolUse<'a>),
-    ToolResult(WireResult<'a>),
-}
-
-#[derive(Serialize)]
-struct WireImage<'a> {
-    format: &'static str,
-    source: Source<'a>,
-}
-
-#[derive(Serialize)]
-struct Source<'a> {
-    /// In base64.
-    bytes: &'a str,
-}
-
-#[derive(Serialize)]
-struct ToolUse<'a> {
-    #[serde(rename = "toolUseId")]
-    id: Cow<'a, str>,
-    name: &'a str,
-    input: Json<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WireResult<'a> {
-    tool_use_id: Cow<'a, str>,
-    content: Vec<Block<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -130,6 +100,7 @@ struct ToolConfig<'a> {
 #[serde(rename_all = "camelCase")]
 enum WireTool<'a> {
     ToolSpec(ToolSpec<'a>),
+    CachePoint(CachePoint),
 }
 
 #[derive(Serialize)]
@@ -181,14 +152,17 @@ struct WireSchema<'a> {
     name: Option<&'a str>,
 }
 
-pub(in super::super) fn encode_request(request: &Request) -> Result<Vec<u8>, RequestError> {
+pub(in super::super) fn encode_request(
+    request: &Request,
+    shape: &Shape,
+) -> Result<Vec<u8>, RequestError> {
     if let Some(field) = beyond(request) {
         return Err(RequestError::NotTranslatable {
             field: field.to_owned(),
             dialect: Dialect::Bedrock.name(),
         });
     }
-    let mut messages = turns(&request.messages);
+    let mut messages = turns(&request.messages, shape.carried);
     if messages.is_empty() {
         return Err(RequestError::Invalid {
             field: "messages".to_owned(),
@@ -196,8 +170,9 @@ pub(in super::super) fn encode_request(request: &Request) -> Result<Vec<u8>, Req
         });
     }
     trim_prefill(&mut messages);
+    number_names(messages.iter_mut().flat_map(|turn| &mut turn.content));
     let wire = WireRequest {
-        system: system(&request.messages),
+        system: system(&request.messages, shape.carried),
         messages,
         inference_config: InferenceConfig {
             max_tokens: request.answer_tokens_max,
@@ -205,8 +180,9 @@ pub(in super::super) fn encode_request(request: &Request) -> Result<Vec<u8>, Req
             top_p: request.top_p,
             stop_sequences: &request.stop,
         },
-        tool_config: tool_config(request),
+        tool_config: tool_config(request, shape.carried),
         output_config: request.format.as_ref().and_then(output_config),
+        request_metadata: labels(request),
     };
     serde_json::to_vec(&wire).map_err(|_| RequestError::Invalid {
         field: "messages".to_owned(),
@@ -223,7 +199,7 @@ fn beyond(request: &Request) -> Option<&'static str> {
         Message::ToolResult(_) => true,
         Message::System(_) | Message::User(_) => false,
     });
-    if !request.messages.iter().all(has_known_images) {
+    if !request.messages.iter().all(is_known) {
         Some("messages")
     } else if matches!(request.format, Some(Format::JsonObject)) {
         Some("response_format")
@@ -238,46 +214,38 @@ fn beyond(request: &Request) -> Option<&'static str> {
     }
 }
 
-fn has_known_images(message: &Message) -> bool {
-    let parts = match message {
-        Message::System(parts) | Message::User(parts) => parts,
-        Message::Assistant(message) => &message.parts,
-        Message::ToolResult(result) => &result.parts,
-    };
-    parts.iter().all(|part| match part {
-        Part::Text(_) => true,
-        Part::Image(Image::Inline { media_type, .. }) => image_format(media_type).is_some(),
-        Part::Image(Image::Url(_)) | Part::Document(_) | Part::Audio(_) => false,
-        Part::Reasoning(_) | Part::CacheMarker(_) => true,
-    })
-}
-
-fn image_format(media_type: &str) -> Option<&'static str> {
-    match media_type {
-        "image/png" => Some("png"),
-        "image/jpeg" | "image/jpg" => Some("jpeg"),
-        "image/gif" => Some("gif"),
-        "image/webp" => Some("webp"),
-        _ => None,
+/// Whether the API takes each part of it. A user's documents need words beside them.
+fn is_known(message: &Message) -> bool {
+    let is_document = |part: &Part| matches!(part, Part::Document(_));
+    let is_said = |part: &Part| matches!(part, Part::Text(text) if !text.trim().is_empty());
+    match message {
+        Message::User(parts) => {
+            let is_bare = parts.iter().any(is_document) && !parts.iter().any(is_said);
+            !is_bare && parts.iter().all(is_writable)
+        }
+        Message::ToolResult(result) => result.parts.iter().all(is_writable),
+        Message::System(parts) | Message::Assistant(AssistantMessage { parts, .. }) => {
+            parts.iter().all(is_writable) && !parts.iter().any(is_document)
+        }
     }
 }
 
-fn system<'a>(messages: &'a [Message<'a>]) -> Vec<Block<'a>> {
+fn system<'a>(messages: &'a [Message<'a>], carried: Features) -> Vec<Block<'a>> {
     let parts = messages.iter().filter_map(|message| match message {
         Message::System(parts) => Some(parts),
         _ => None,
     });
-    parts.flatten().filter_map(block).collect()
+    blocks(parts.flatten(), carried)
 }
 
-fn turns<'a>(messages: &'a [Message<'a>]) -> Vec<Turn<'a>> {
+fn turns<'a>(messages: &'a [Message<'a>], carried: Features) -> Vec<Turn<'a>> {
     let mut turns: Vec<Turn> = Vec::with_capacity(messages.len());
     for message in messages {
         let (role, content): (Role, Vec<Block>) = match message {
             Message::System(_) => continue,
-            Message::User(parts) => (Role::User, parts.iter().filter_map(block).collect()),
-            Message::Assistant(message) => (Role::Assistant, assistant(message)),
-            Message::ToolResult(result) => (Role::User, vec![tool_result(result)]),
+            Message::User(parts) => (Role::User, blocks(parts, carried)),
+            Message::Assistant(message) => (Role::Assistant, assistant(message, carried)),
+            Message::ToolResult(result) => (Role::User, tool_result(result, carried)),
         };
         match turns.last_mut() {
             _ if content.is_empty() => {}
@@ -297,9 +265,15 @@ fn trim_prefill(turns: &mut [Turn]) {
     }
 }
 
-fn assistant<'a>(message: &'a AssistantMessage<'a>) -> Vec<Block<'a>> {
-    let parts = message.parts.iter().filter_map(block);
-    parts.chain(message.calls.iter().map(tool_use)).collect()
+/// A turn of thoughts alone is left out: newer models take it for an answer to go on with, and refuse that.
+fn assistant<'a>(message: &'a AssistantMessage<'a>, carried: Features) -> Vec<Block<'a>> {
+    let mut content = blocks(&message.parts, carried);
+    content.extend(message.calls.iter().map(tool_use));
+    let is_thought = |block: &Block| matches!(block, Block::ReasoningContent(_));
+    if content.iter().all(is_thought) {
+        content.clear();
+    }
+    content
 }
 
 fn tool_use<'a>(call: &'a RequestedCall<'a>) -> Block<'a> {
@@ -311,12 +285,19 @@ fn tool_use<'a>(call: &'a RequestedCall<'a>) -> Block<'a> {
     })
 }
 
-fn tool_result<'a>(result: &'a ToolResult<'a>) -> Block<'a> {
-    Block::ToolResult(WireResult {
+/// A result has no marks within; one behind any of its parts is behind it all.
+fn tool_result<'a>(result: &'a ToolResult<'a>, carried: Features) -> Vec<Block<'a>> {
+    let unmarked = carried.without(Feature::CacheMarkers);
+    let mut content = vec![Block::ToolResult(WireResult {
         tool_use_id: call_id(&result.call_id),
-        content: result.parts.iter().filter_map(block).collect(),
+        content: blocks(&result.parts, unmarked),
         status: result.is_error.then_some("error"),
-    })
+    })];
+    let is_mark = |part: &Part| matches!(part, Part::CacheMarker(_));
+    if result.parts.iter().any(is_mark) {
+        mark(&mut content, carried);
+    }
+    content
 }
 
 /// What is too long becomes its hash, so that two long ids stay two.
@@ -333,22 +314,7 @@ fn call_id(id: &str) -> Cow<'_, str> {
     }
 }
 
-fn block<'a>(part: &'a Part<'a>) -> Option<Block<'a>> {
-    match part {
-        Part::Text(text) => (!text.trim().is_empty()).then_some(Block::Text(text)),
-        Part::Image(Image::Inline { media_type, base64 }) => Some(Block::Image(WireImage {
-            format: image_format(media_type)?,
-            source: Source { bytes: base64 },
-        })),
-        Part::Image(Image::Url(_))
-        | Part::Document(_)
-        | Part::Audio(_)
-        | Part::Reasoning(_)
-        | Part::CacheMarker(_) => None,
-    }
-}
-
-fn tool_config<'a>(request: &'a Request<'a>) -> Option<ToolConfig<'a>> {
+fn tool_config<'a>(request: &'a Request<'a>, carried: Features) -> Option<ToolConfig<'a>> {
     let tool_choice = match &request.tool_choice {
         None => None,
         Some(ToolChoice::Never) => return None,
@@ -356,7 +322,12 @@ fn tool_config<'a>(request: &'a Request<'a>) -> Option<ToolConfig<'a>> {
         Some(ToolChoice::Required) => Some(WireChoice::Any {}),
         Some(ToolChoice::Named(name)) => Some(WireChoice::Tool { name }),
     };
-    let tools: Vec<_> = request.tools.iter().map(tool).collect();
+    let is_marked = |of: &Tool| of.cache_marker.is_some() && carried.has(Feature::CacheMarkers);
+    let point = |of: &Tool| is_marked(of).then_some(WireTool::CachePoint(CACHE_POINT));
+    let tools = request.tools.iter();
+    let tools: Vec<_> = tools
+        .flat_map(|of| std::iter::once(tool(of)).chain(point(of)))
+        .collect();
     (!tools.is_empty()).then_some(ToolConfig { tools, tool_choice })
 }
 
@@ -369,6 +340,23 @@ fn tool<'a>(tool: &'a Tool<'a>) -> WireTool<'a> {
             json: Json(tool.parameters.map_or(NO_ARGUMENTS, |schema| schema.get())),
         },
     })
+}
+
+/// Those that the API takes.
+fn labels<'a>(request: &'a Request<'a>) -> BTreeMap<&'a str, &'a str> {
+    let is_allowed = |text: &str| {
+        let is_known =
+            |c: char| c.is_ascii_alphanumeric() || c.is_whitespace() || ":_@$#=/+,-.".contains(c);
+        text.chars().count() <= LABEL_CHARS_MAX && text.chars().all(is_known)
+    };
+    let labels = request
+        .metadata
+        .iter()
+        .map(|(key, value)| (&**key, &**value));
+    labels
+        .filter(|(key, value)| !key.is_empty() && is_allowed(key) && is_allowed(value))
+        .take(LABELS_MAX)
+        .collect()
 }
 
 fn output_config<'a>(format: &'a Format<'a>) -> Option<OutputConfig<'a>> {

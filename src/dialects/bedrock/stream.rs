@@ -11,13 +11,20 @@ use super::super::fault;
 use super::super::read::{Loose, Object};
 use super::super::stream::Stage;
 use super::answer::{ReadToolUse, ReadUsage, finish};
-use crate::chat::{AttemptFailure, Event, ProviderError};
+use super::citation::{ReadCitation, chars, seal};
+use crate::chat::{AttemptFailure, Event, ProviderError, SealForm};
 use crate::{eventstream, sse};
 
 #[derive(Debug, Default)]
 pub(in super::super) struct StreamDecoder {
     calls: Vec<OpenCall>,
     stage: Stage,
+    /// Of the answer's text so far.
+    chars: u32,
+    /// Where the text of the block that is open begins.
+    block_start: u32,
+    /// What that block cites; told at its end, when it is known how far it goes.
+    cited: Vec<ReadCitation>,
 }
 
 #[derive(Debug)]
@@ -51,6 +58,7 @@ struct Delta {
     text: Loose<String>,
     tool_use: Loose<Input>,
     reasoning_content: Loose<Reasoning>,
+    citation: Loose<ReadCitation>,
 }
 
 #[derive(Default, Deserialize)]
@@ -60,9 +68,11 @@ struct Input {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Reasoning {
     text: Loose<String>,
+    signature: Loose<String>,
+    redacted_content: Loose<String>,
 }
 
 impl StreamDecoder {
@@ -100,6 +110,7 @@ impl StreamDecoder {
             "messageStop" => {
                 let reason = finish(&data.stop_reason.0.unwrap_or_default()).map_err(failed)?;
                 self.start(out);
+                self.tell_citations(out);
                 if self.stage.reach(Stage::Finished) {
                     out.push(Event::Finish(reason));
                 }
@@ -142,9 +153,14 @@ impl StreamDecoder {
     }
 
     fn delta(&mut self, block: u64, delta: Delta, out: &mut Vec<Event>) {
-        let reasoning = delta.reasoning_content.0.unwrap_or_default().text.0;
-        self.say(reasoning, Event::Reasoning, out);
+        let reasoning = delta.reasoning_content.0.unwrap_or_default();
+        self.say(reasoning.text.0, Event::Reasoning, out);
+        self.seal(SealForm::Signature, reasoning.signature.0, out);
+        self.seal(SealForm::Encrypted, reasoning.redacted_content.0, out);
+        let told = chars(delta.text.0.as_deref().unwrap_or_default());
+        self.chars = self.chars.saturating_add(told);
         self.say(delta.text.0, Event::Text, out);
+        self.cited.extend(delta.citation.0);
         let input = delta.tool_use.0.unwrap_or_default().input.0;
         if let Some(piece) = input.filter(|piece| !piece.is_empty())
             && let Some((index, call)) = self.call(block)
@@ -161,8 +177,24 @@ impl StreamDecoder {
         }
     }
 
+    fn seal(&mut self, form: SealForm, words: Option<String>, out: &mut Vec<Event>) {
+        if let Some(seal) = seal(form, words) {
+            self.start(out);
+            out.push(Event::Seal(seal));
+        }
+    }
+
+    fn tell_citations(&mut self, out: &mut Vec<Event>) {
+        let span = (self.block_start, self.chars);
+        self.block_start = self.chars;
+        let told = self.cited.drain(..);
+        let told = told.filter_map(|cited| cited.citation(span));
+        out.extend(told.map(Event::Citation));
+    }
+
     /// A call without input has that of the whole answer: none.
     fn close_block(&mut self, block: u64, out: &mut Vec<Event>) {
+        self.tell_citations(out);
         if let Some((index, call)) = self.call(block)
             && !std::mem::replace(&mut call.has_input, true)
         {

@@ -5,7 +5,8 @@
 //! it refuses itself (<https://docs.cohere.com/v2/reference/chat>).
 //!
 //! - Tools are held to their schemas all together or not at all; so `strict_tools` is said where each is strict.
-//! - Temperature goes to 2 at OpenAI and to 1 here, `top_p` from 0.01 to 0.99; what is beyond becomes the nearest.
+//! - Temperature goes to 2 at OpenAI and to 1 here, `top_p` from 0.01 to 0.99, penalties from 0 to 1, `top_k` to 500;
+//!   what is beyond becomes the nearest. A seed loses its sign: it only has to be the same each time.
 //! - That a tool failed has no field; its text says so. The client's name for its user is not sent.
 
 use std::borrow::Cow;
@@ -23,6 +24,8 @@ use crate::units::Tokens;
 const TEMPERATURE_MAX: f64 = 1.0;
 const TOP_P_MIN: f64 = 0.01;
 const TOP_P_MAX: f64 = 0.99;
+const TOP_K_MAX: u32 = 500;
+const PENALTY_MAX: f64 = 1.0;
 /// Texts in `stop_sequences`.
 const STOP_MAX: usize = 5;
 /// The schema of a tool whose client gave none: no arguments. The API demands one.
@@ -48,6 +51,14 @@ struct WireRequest<'a> {
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<f64>,
     stream: bool,
 }
 
@@ -151,8 +162,16 @@ pub(in super::super) fn encode_request(
         stop_sequences: &request.stop,
         temperature: request.temperature.map(|it| it.min(TEMPERATURE_MAX)),
         p: request.top_p.map(|it| it.clamp(TOP_P_MIN, TOP_P_MAX)),
+        k: request.top_k.map(|it| it.min(TOP_K_MAX)),
+        seed: request.seed.map(i64::unsigned_abs),
+        frequency_penalty: request.frequency_penalty.map(penalty),
+        presence_penalty: request.presence_penalty.map(penalty),
         stream: shape.is_streaming,
     })
+}
+
+fn penalty(asked: f64) -> f64 {
+    asked.clamp(0.0, PENALTY_MAX)
 }
 
 /// The first thing that is asked and that the API cannot be told.
