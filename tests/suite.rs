@@ -30,5 +30,6 @@ mod suite {
     mod replay_command;
     mod rules;
     mod schema;
+    mod sharing;
     mod sse;
 }

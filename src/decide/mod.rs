@@ -4,7 +4,7 @@
 //! arguments give the same plan, bit for bit, on every platform: logarithms and exponentials are `libm`'s, and
 //! draws are hashes of the seed.
 //!
-//! Three steps, a file each: `rules` drops, `signals` (with `cost`) measures, and this file orders. The order is one line,
+//! Three steps, a file each: `rules` drops, `signals` (with `cost`) measures, `stale` widens, and this file orders. The order is one line,
 //! `key = score / temperature + gumbel(hash(seed, target))`, sorted descending: a weighted random choice without
 //! replacement, whose first place falls to each candidate with its softmax share. With a seed that is a hash of
 //! the session it is weighted rendezvous hashing, so sessions stay, with no state anywhere.
@@ -16,6 +16,7 @@ mod cost;
 mod rules;
 mod seed;
 mod signals;
+mod stale;
 
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ pub struct Plan {
     pub order: Vec<usize>,
     /// The rules that fired, by name.
     pub rules: Vec<String>,
-    /// What they left of the route's settings.
+    /// What they left of the route's settings; the temperature as it was for this draw.
     pub settings: Settings,
 }
 
@@ -85,7 +86,8 @@ pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
     let unconstrained = Constraints::default();
     let constraints = traits.constraints.as_deref().unwrap_or(&unconstrained);
     let fired = rules::fired(traits, route);
-    let settings = rules::settings(route, &fired, constraints);
+    let mut settings = rules::settings(route, &fired, constraints);
+    settings.temperature += stale::width(settings.prefer, views);
     let ring = Ring::of(route, traits);
     let consider = |(place, target): (usize, &crate::config::Target)| {
         let view = views.get(place).copied().unwrap_or_default();

@@ -65,15 +65,18 @@ impl Order {
 
 impl Routing {
     pub(super) fn plan(&self, prefix: &Prefix, health: &Health, now: UnixMillis) -> Plan {
-        let view = |target: &Target| {
-            let key = target.health_key();
-            let mut view = health.view(&key, now);
+        let targets = || self.route.targets.iter();
+        let keys: Vec<String> = targets().map(Target::health_key).collect();
+        let age = health.age(&keys, now);
+        let view = |(target, key): (&Target, &String)| {
+            let mut view = health.view(key, now);
+            view.age = age;
             if is_cached(prefix, target) {
-                view.warm_tokens = health.warm_tokens(&key, self.scope(), prefix, now);
+                view.warm_tokens = health.warm_tokens(key, self.scope(), prefix, now);
             }
             view
         };
-        let views: Vec<View> = self.route.targets.iter().map(view).collect();
+        let views: Vec<View> = targets().zip(&keys).map(view).collect();
         plan(&self.traits, &self.route, &views, self.seed.value)
     }
 

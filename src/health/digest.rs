@@ -26,6 +26,12 @@ const DEVIATION_MIN: f64 = 0.25;
 /// Standard deviations from the mean to the 95th percentile.
 const Z_95: f64 = 1.644_853_626_951_472_7;
 
+/// What has faded to less than a hundredth of an attempt and a twentieth of a lesson changes no figure by a percent.
+const FAINT_ATTEMPTS: f64 = 0.01;
+const FAINT_LESSONS: f64 = 0.05;
+/// Less than this many observations are rounding.
+pub(super) const WEIGHT_MIN: f64 = 1e-4;
+
 /// The least time or count whose logarithm is taken; a clock that stood still measures 0.
 const FLOOR: f64 = 1e-4;
 
@@ -73,6 +79,26 @@ impl LogMean {
         self.sum += other.sum;
         self.squares += other.squares;
         self.weight += other.weight;
+    }
+
+    /// The same mean and spread, resting on at most this many observations.
+    pub(super) fn capped(mut self, weight_max: f64) -> Self {
+        if self.weight > weight_max {
+            self.scale(weight_max / self.weight);
+        }
+        self
+    }
+
+    /// Without what `part` contributed. Nothing is left where rounding is all that would be.
+    pub(super) fn without(mut self, part: Self) -> Self {
+        self.sum -= part.sum;
+        self.squares = (self.squares - part.squares).max(0.0);
+        self.weight -= part.weight;
+        if self.weight > WEIGHT_MIN {
+            self
+        } else {
+            Self::default()
+        }
     }
 
     /// The geometric mean, drawn towards `prior` while little is known.
@@ -130,6 +156,47 @@ impl Digest {
         sum.ln_answer_tokens.merge(other.ln_answer_tokens);
         sum.learned.merge(other.learned);
         sum
+    }
+
+    /// The same rates and means, resting on at most this many observations.
+    #[must_use]
+    pub fn capped(mut self, weight_max: f64) -> Self {
+        if self.attempts > weight_max {
+            let factor = weight_max / self.attempts;
+            self.attempts *= factor;
+            self.successes *= factor;
+            self.rate_limited *= factor;
+        }
+        self.ln_ttft_seconds = self.ln_ttft_seconds.capped(weight_max);
+        self.ln_seconds_per_token = self.ln_seconds_per_token.capped(weight_max);
+        self.ln_answer_tokens = self.ln_answer_tokens.capped(weight_max);
+        self.learned = self.learned.capped(weight_max);
+        self
+    }
+
+    /// What is known without what `part` contributed to it.
+    #[must_use]
+    pub fn without(self, part: Self) -> Self {
+        let at = self.at.max(part.at);
+        let (mut rest, part) = (self.decayed(at), part.decayed(at));
+        rest.attempts -= part.attempts;
+        if rest.attempts > WEIGHT_MIN {
+            rest.successes = (rest.successes - part.successes).clamp(0.0, rest.attempts);
+            rest.rate_limited = (rest.rate_limited - part.rate_limited).max(0.0);
+        } else {
+            (rest.attempts, rest.successes, rest.rate_limited) = (0.0, 0.0, 0.0);
+        }
+        rest.ln_ttft_seconds = rest.ln_ttft_seconds.without(part.ln_ttft_seconds);
+        rest.ln_seconds_per_token = rest.ln_seconds_per_token.without(part.ln_seconds_per_token);
+        rest.ln_answer_tokens = rest.ln_answer_tokens.without(part.ln_answer_tokens);
+        rest.learned = rest.learned.without(part.learned);
+        rest
+    }
+
+    /// Whether nothing worth telling is left of what was seen.
+    #[must_use]
+    pub fn is_faint(&self) -> bool {
+        self.attempts < FAINT_ATTEMPTS && self.learned.ln_prompt_factor.weight < FAINT_LESSONS
     }
 
     pub fn succeeded(

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::LogMean;
+use super::digest::{LogMean, WEIGHT_MIN};
 use crate::chat::Usage;
 use crate::units::{Millis, Tokens};
 
@@ -67,6 +67,23 @@ impl Mean {
         self.weight += other.weight;
     }
 
+    fn capped(mut self, weight_max: f64) -> Self {
+        if self.weight > weight_max {
+            self.scale(weight_max / self.weight);
+        }
+        self
+    }
+
+    fn without(mut self, part: Self) -> Self {
+        self.weight -= part.weight;
+        if self.weight > WEIGHT_MIN {
+            self.sum = (self.sum - part.sum).clamp(0.0, self.weight);
+            self
+        } else {
+            Self::default()
+        }
+    }
+
     fn mean(&self, prior: f64) -> f64 {
         (self.sum + PRIOR_WEIGHT * prior) / (self.weight + PRIOR_WEIGHT)
     }
@@ -111,6 +128,24 @@ impl Learned {
         self.cache_hits.merge(other.cache_hits);
         self.cache_written.merge(other.cache_written);
         self.reasoning.merge(other.reasoning);
+    }
+
+    pub(super) fn capped(self, weight_max: f64) -> Self {
+        Self {
+            ln_prompt_factor: self.ln_prompt_factor.capped(weight_max),
+            cache_hits: self.cache_hits.capped(weight_max),
+            cache_written: self.cache_written.capped(weight_max),
+            reasoning: self.reasoning.capped(weight_max),
+        }
+    }
+
+    pub(super) fn without(self, part: Self) -> Self {
+        Self {
+            ln_prompt_factor: self.ln_prompt_factor.without(part.ln_prompt_factor),
+            cache_hits: self.cache_hits.without(part.cache_hits),
+            cache_written: self.cache_written.without(part.cache_written),
+            reasoning: self.reasoning.without(part.reasoning),
+        }
     }
 
     /// What an estimate is to be multiplied with: the geometric mean of what was seen, with a prior of 1.

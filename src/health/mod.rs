@@ -4,6 +4,11 @@
 //! in a row and the ejection that follows from them. [`Health`] holds both for every target, and for the keys of a
 //! provider's pool. `observe` changes them, `view` only looks, and both take the time as an argument.
 //!
+//! What is known comes in three tiers, nearest first: the isolate's own memory, its `PoP` (`place`), and a snapshot of
+//! all `PoP`s (`snapshot`), which is also rolled up to the region and the world. No observation is in two of them. The
+//! nearer one counts; the farther ones are priors of bounded weight. All is told by reports (`report`), which carry
+//! digests, never single observations. Nothing here waits for another tier: without them the own memory decides.
+//!
 //! Digests merge by "decay both to the same instant, add", which commutes and associates, so the order in which
 //! isolates report never matters. Means are kept as sums of logarithms: times to first token are spread over orders
 //! of magnitude, and a geometric mean is not moved by one slow answer.
@@ -14,8 +19,13 @@
 //! Not here: what an ejection does to a plan (`decide/`).
 
 mod budget;
+mod compact;
 mod digest;
 mod learned;
+mod place;
+mod report;
+mod sharing;
+mod snapshot;
 mod standing;
 mod warm;
 
@@ -30,9 +40,17 @@ use crate::units::{Millis, Tokens, UnixMillis};
 pub use budget::{RETRY_FLOOR, RETRY_RATIO, RetryBudget};
 pub use digest::Digest;
 pub use learned::{CACHE_HITS_PRIOR, Expected, LEARNED_HALF_LIFE, Learned, PROMPT_FACTOR_MAX};
-pub use standing::{Admission, Standing};
+pub use place::{ISOLATES_MAX, Place};
+pub use report::{REPORT_INTERVAL, REPORT_TARGETS_MAX, Report, Told, Verdict, report_due};
+pub use sharing::Here;
+pub use snapshot::{
+    REPORT_LIFETIME, SENDERS_MAX, SNAPSHOT_CELLS_MAX, SNAPSHOT_TARGETS_MAX, Snapshot,
+};
+pub use standing::{Admission, Standing, State};
 pub use warm::{CACHE_LIFETIME, WARM_MAX};
 
+use sharing::Sharing;
+use standing::Turns;
 use warm::Warm;
 
 /// Targets and keys kept in one isolate. A team has tens; a caller who invents models must not fill the memory.
@@ -49,6 +67,7 @@ pub struct Health {
     /// Keys of pools that rest, and until when; by the secret's name.
     keys: BTreeMap<String, UnixMillis>,
     warm: Warm,
+    sharing: Sharing,
     /// What may be sent beside what clients asked for.
     pub retries: RetryBudget,
 }
@@ -106,7 +125,14 @@ pub struct View {
     /// The share of other prompt tokens that is written to its cache.
     #[serde(default)]
     pub cache_written: f64,
+    /// How long ago anything was last heard of the route's targets. Widens the choice.
+    #[serde(rename = "age_ms", skip_serializing_if = "is_none", default)]
+    pub age: Millis,
     pub admission: Admission,
+}
+
+fn is_none(span: &Millis) -> bool {
+    span.0 == 0
 }
 
 fn one() -> f64 {
@@ -120,7 +146,12 @@ fn cache_hits_prior() -> f64 {
 impl Default for View {
     /// A target that nobody has asked yet.
     fn default() -> Self {
-        Standing::default().view(UnixMillis(0))
+        let turns = Turns {
+            target: "",
+            own: "",
+            peers: &[],
+        };
+        Standing::default().view(&turns, UnixMillis(0))
     }
 }
 
@@ -129,7 +160,18 @@ impl Health {
     pub fn view(&self, target: &str, now: UnixMillis) -> View {
         self.targets
             .get(target)
-            .map_or_else(View::default, |standing| standing.view(now))
+            .map_or_else(View::default, |standing| {
+                standing.view(&self.sharing.turns(target), now)
+            })
+    }
+
+    /// How long ago anything was last heard of any of the targets; nothing where nobody ever heard of them.
+    #[must_use]
+    pub fn age(&self, targets: &[String], now: UnixMillis) -> Millis {
+        let heard = targets.iter().filter_map(|target| self.targets.get(target));
+        let newest = heard.map(Standing::heard_at).max();
+        let newest = newest.filter(|newest| newest.0 > 0);
+        newest.map_or(Millis(0), |newest| now.since(newest))
     }
 
     pub fn observe(&mut self, target: &str, observation: &Observation, now: UnixMillis) {

@@ -4,12 +4,19 @@
 //! probe starts a new rest, so that a crowd of requests never meets a target that is still down. The first success
 //! readmits it, with a share that grows with each further success.
 //!
+//! An isolate also takes over what others say: the ejections and readmissions of its `PoP`, and what a snapshot's other
+//! places agree on, unless its own attempts have shown otherwise since. What it has from others it does not tell on, or
+//! two that had heard it from each other would keep it alive. Where several isolates share a `PoP`, they take turns at
+//! probing: the turns' owners are drawn by rendezvous hashing, so that nobody needs to be asked.
+//!
 //! A lone slow or failed request never ejects: it takes [`FAILURES_IN_ROW`], or a posterior that says that most
 //! attempts fail. The caller's own mistakes are not observed at all.
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::digest::Digest;
+use super::report::{Told, Verdict};
 use super::{Observation, View};
 use crate::chat::AttemptFailure;
 use crate::units::{Millis, Tokens, UnixMillis};
@@ -30,6 +37,16 @@ const RETRY_AFTER_MAX: Millis = Millis(600_000);
 const SOUND_STREAMS_MIN: u32 = 5;
 /// Successes after which a readmitted target has its whole share again.
 const RAMP: u32 = 8;
+/// How long one isolate of a `PoP` may probe before it is another's turn: what came of it is known to all by then.
+pub(super) const TURN: Millis = Millis(3_000);
+/// Turns that are looked at to find the own one.
+const TURNS_AHEAD: u64 = 64;
+/// What far away `PoP`s say is not heeded while the own attempts of this time have succeeded.
+const OWN_WORD_LIFETIME: Millis = Millis(60_000);
+/// What the rest of the `PoP` has seen counts as this many observations at most, ...
+pub(super) const POP_WEIGHT_MAX: f64 = 20.0;
+/// ... and what the rest of the region has seen, or the rest of the world, as this many.
+pub(super) const FAR_WEIGHT_MAX: f64 = 5.0;
 
 /// Whether a target may be planned.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,23 +65,95 @@ pub enum Admission {
 /// One target as this isolate knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Standing {
+    /// What this isolate has seen itself.
     pub digest: Digest,
+    /// The part of it that has not been reported.
+    unreported: Digest,
+    /// What the rest of the `PoP` has seen.
+    pop: Digest,
+    /// What the region and the world have seen, each as the prior of the nearer one.
+    far: Digest,
     failures_in_row: u32,
     state: State,
+    changed_at: UnixMillis,
+    /// Whether the state follows from what others say, and is not to be told on.
+    is_hearsay: bool,
+    /// Whether a change of the state is still to be told.
+    is_urgent: bool,
+    succeeded_at: UnixMillis,
     /// Streams in a row in which nothing was amiss, up to [`SOUND_STREAMS_MIN`].
     sound_streams: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum State {
+/// Where a target stands between its ejections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
     #[default]
     Admitted,
     /// For the `count`th time since the last success.
     Ejected { until: UnixMillis, count: u32 },
     /// One request is out to see; the others keep away until then.
     Probing { until: UnixMillis, count: u32 },
-    /// Successes since the ejection, below [`RAMP`].
+    /// Successes since the ejection, below eight.
     Recovering { successes: u32 },
+}
+
+impl State {
+    /// Until when nobody asks the target.
+    #[must_use]
+    pub fn until(self) -> Option<UnixMillis> {
+        match self {
+            Self::Ejected { until, .. } | Self::Probing { until, .. } => Some(until),
+            Self::Admitted | Self::Recovering { .. } => None,
+        }
+    }
+
+    /// Which of two equally old states counts: the higher.
+    pub(super) fn sternness(self) -> (u8, UnixMillis, u32) {
+        match self {
+            Self::Admitted => (0, UnixMillis(0), 0),
+            Self::Recovering { successes } => (1, UnixMillis(0), u32::MAX - successes),
+            Self::Probing { until, count } => (2, until, count),
+            Self::Ejected { until, count } => (3, until, count),
+        }
+    }
+
+    /// Bounds what came from elsewhere: nobody rests longer than the longest Retry-After.
+    pub(super) fn bound(&mut self, now: UnixMillis) {
+        if let Self::Ejected { until, .. } | Self::Probing { until, .. } = self {
+            *until = (*until).min(now + RETRY_AFTER_MAX);
+        }
+    }
+}
+
+/// The isolates that share a `PoP`, for who may probe.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turns<'a> {
+    pub target: &'a str,
+    pub own: &'a str,
+    /// The others that are alive.
+    pub peers: &'a [String],
+}
+
+impl Turns<'_> {
+    /// When this isolate may next probe a target whose rest ended at `since`; `now` where it is its turn.
+    fn next(&self, since: UnixMillis, now: UnixMillis) -> UnixMillis {
+        if self.peers.is_empty() {
+            return now;
+        }
+        let turn = now.since(since).0 / TURN.0;
+        let owns = |turn: &u64| {
+            let draw = xxh3_64_with_seed(self.target.as_bytes(), since.0 ^ turn.rotate_left(32));
+            let lot = |isolate: &String| xxh3_64_with_seed(isolate.as_bytes(), draw);
+            let own = xxh3_64_with_seed(self.own.as_bytes(), draw);
+            self.peers.iter().all(|peer| lot(peer) < own)
+        };
+        // With every isolate of an entry alive, one in a hundred waits longer than the turns that are looked at.
+        let turns = turn..turn + TURNS_AHEAD;
+        let own = turns.into_iter().find(owns).unwrap_or(turn + TURNS_AHEAD);
+        (since + Millis(own * TURN.0)).max(now)
+    }
 }
 
 impl Standing {
@@ -92,21 +181,125 @@ impl Standing {
                 answer,
                 counted,
             } => {
-                self.digest.succeeded(*ttft, *streaming, *answer, now);
-                if let Some((expected, usage)) = counted {
-                    self.digest.counted(*expected, usage, now);
+                for digest in [&mut self.digest, &mut self.unreported] {
+                    digest.succeeded(*ttft, *streaming, *answer, now);
+                    if let Some((expected, usage)) = counted {
+                        digest.counted(*expected, usage, now);
+                    }
                 }
-                self.succeeded();
+                self.succeeded_at = self.succeeded_at.max(now);
+                self.succeeded(now);
             }
-            Observation::Outrun { waited } => self.digest.outrun(*waited, now),
+            Observation::Outrun { waited } => {
+                self.digest.outrun(*waited, now);
+                self.unreported.outrun(*waited, now);
+            }
             Observation::Failed(failure) if failure.is_targets_fault() => self.failed(failure, now),
             Observation::Failed(_) => {}
         }
     }
 
-    #[must_use]
-    pub fn view(&self, now: UnixMillis) -> View {
-        let digest = self.digest.decayed(now);
+    /// All that is known: what this isolate has seen, and what others have, as priors of bounded weight.
+    fn known(&self, now: UnixMillis) -> Digest {
+        let own = self.digest.decayed(now);
+        if self.pop.at.0 == 0 && self.far.at.0 == 0 {
+            return own;
+        }
+        let others = self.far.decayed(now).merged(self.pop.decayed(now));
+        own.merged(others.capped(POP_WEIGHT_MAX))
+    }
+
+    /// When something was last heard of it.
+    pub(super) fn heard_at(&self) -> UnixMillis {
+        self.digest.at.max(self.pop.at).max(self.far.at)
+    }
+
+    /// What this isolate tells of the target to its `PoP`: all that it knows by itself.
+    pub(super) fn told(&self, now: UnixMillis) -> Told {
+        let verdict = (self.changed_at.0 > 0 && !self.is_hearsay).then_some(Verdict {
+            at: self.changed_at,
+            state: self.state,
+        });
+        Told {
+            digest: self.digest.decayed(now),
+            verdict,
+        }
+    }
+
+    /// What has not been reported yet. It counts as reported from now on.
+    pub(super) fn take_unreported(&mut self, now: UnixMillis) -> Told {
+        let digest = std::mem::take(&mut self.unreported).decayed(now);
+        self.is_urgent = false;
+        Told {
+            digest,
+            ..self.told(now)
+        }
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        self.is_urgent || self.unreported.at.0 > 0
+    }
+
+    /// Since when there is an ejection or a readmission to tell.
+    pub(super) fn urgent_since(&self) -> Option<UnixMillis> {
+        self.is_urgent.then_some(self.changed_at)
+    }
+
+    /// Takes what the rest of the `PoP` knows: its figures, and its verdict if that is newer than the own one and no
+    /// attempt from here has succeeded since.
+    pub(super) fn take_pop(&mut self, told: Told) {
+        self.pop = told.digest;
+        let Some(verdict) = told.verdict.filter(|verdict| verdict.at > self.changed_at) else {
+            return;
+        };
+        let is_resting = self.state.until().is_some();
+        let is_to_rest = verdict.state.until().is_some();
+        if is_to_rest && self.succeeded_at < verdict.at || !is_to_rest && is_resting {
+            self.state = verdict.state;
+            self.changed_at = verdict.at;
+            self.is_hearsay = true;
+            self.is_urgent = false;
+            self.failures_in_row = 0;
+        }
+    }
+
+    /// Takes what other places know. `condemned` is since when they agree that it is down.
+    pub(super) fn take_far(&mut self, far: Digest, condemned: Option<UnixMillis>, now: UnixMillis) {
+        self.far = far;
+        let Some(since) = condemned.filter(|since| *since > self.changed_at) else {
+            return;
+        };
+        let has_own_word = self.succeeded_at.0 > 0
+            && now.since(self.succeeded_at) < OWN_WORD_LIFETIME
+            || self.pop.successes >= 1.0;
+        if self.state.until().is_none() && !has_own_word {
+            self.state = State::Ejected {
+                until: now + REST_FIRST,
+                count: 1,
+            };
+            self.changed_at = since;
+            self.is_hearsay = true;
+            self.is_urgent = false;
+        }
+    }
+
+    /// Takes the figures of the `PoP` from a snapshot, where there is no better source.
+    pub(super) fn take_pop_figures(&mut self, pop: Digest) {
+        self.pop = pop;
+    }
+
+    fn change(&mut self, state: State, now: UnixMillis) {
+        if state != self.state {
+            self.is_urgent |= state.until().is_some() != self.state.until().is_some()
+                || matches!(state, State::Probing { .. });
+            self.state = state;
+            self.changed_at = now.max(self.changed_at + Millis(1));
+            self.is_hearsay = false;
+        }
+    }
+
+    pub(super) fn view(&self, turns: &Turns<'_>, now: UnixMillis) -> View {
+        let digest = self.known(now);
         View {
             p_success: digest.p_success(),
             ttft_seconds: digest.ttft_seconds(),
@@ -120,11 +313,12 @@ impl Standing {
             cache_hits: digest.learned.cache_hits(),
             cache_written: digest.learned.cache_written(),
             warm_tokens: Tokens(0),
-            admission: self.admission(now),
+            age: Millis(0),
+            admission: self.admission(turns, now),
         }
     }
 
-    fn admission(&self, now: UnixMillis) -> Admission {
+    fn admission(&self, turns: &Turns<'_>, now: UnixMillis) -> Admission {
         let recovering = |successes: u32| Admission::Recovering {
             share: f64::from(successes + 1) / f64::from(RAMP + 1),
         };
@@ -133,7 +327,12 @@ impl Standing {
             State::Ejected { until, .. } | State::Probing { until, .. } if until > now => {
                 Admission::Ejected { until }
             }
-            State::Ejected { .. } | State::Probing { .. } => recovering(0),
+            State::Ejected { until, .. } | State::Probing { until, .. } => {
+                match turns.next(until, now) {
+                    turn if turn <= now => recovering(0),
+                    until => Admission::Ejected { until },
+                }
+            }
             State::Recovering { successes } => recovering(successes),
         }
     }
@@ -141,17 +340,15 @@ impl Standing {
     /// Whoever asks an ejected target is its probe, also when it was asked for want of any other.
     fn sent(&mut self, now: UnixMillis) {
         if let State::Ejected { until, count } | State::Probing { until, count } = self.state {
-            self.state = State::Probing {
-                until: until.max(now + rest(count)),
-                count,
-            };
+            let until = until.max(now + rest(count));
+            self.change(State::Probing { until, count }, now);
         }
     }
 
     /// A success of an attempt that began before the ejection says nothing about now, so it readmits nobody.
-    fn succeeded(&mut self) {
+    fn succeeded(&mut self, now: UnixMillis) {
         self.failures_in_row = 0;
-        self.state = match self.state {
+        let state = match self.state {
             State::Probing { .. } => State::Recovering { successes: 1 },
             State::Recovering { successes } if successes + 1 < RAMP => State::Recovering {
                 successes: successes + 1,
@@ -159,11 +356,13 @@ impl Standing {
             State::Recovering { .. } => State::Admitted,
             unchanged => unchanged,
         };
+        self.change(state, now);
     }
 
     fn failed(&mut self, failure: &AttemptFailure, now: UnixMillis) {
         let is_rate_limit = matches!(failure, AttemptFailure::RateLimited { .. });
         self.digest.failed(is_rate_limit, now);
+        self.unreported.failed(is_rate_limit, now);
         self.failures_in_row = self.failures_in_row.saturating_add(1);
         let asked = failure
             .retry_after()
@@ -174,7 +373,7 @@ impl Standing {
         };
         let is_low =
             self.digest.attempts >= ATTEMPTS_MIN && self.digest.p_success() < P_SUCCESS_MIN;
-        self.state = match self.state {
+        let state = match self.state {
             State::Admitted
                 if self.failures_in_row >= FAILURES_IN_ROW || is_low || asked.is_some() =>
             {
@@ -189,6 +388,7 @@ impl Standing {
                 count,
             },
         };
+        self.change(state, now);
     }
 }
 
@@ -218,11 +418,18 @@ mod tests {
         standing
     }
 
+    const ALONE: Turns<'_> = Turns {
+        target: "t",
+        own: "a",
+        peers: &[],
+    };
+
+    fn admission(standing: &Standing, at: u64) -> Admission {
+        standing.view(&ALONE, UnixMillis(at)).admission
+    }
+
     fn is_ejected(standing: &Standing, at: u64) -> bool {
-        matches!(
-            standing.view(UnixMillis(at)).admission,
-            Admission::Ejected { .. }
-        )
+        matches!(admission(standing, at), Admission::Ejected { .. })
     }
 
     #[test]
@@ -252,7 +459,7 @@ mod tests {
         let mut now = 0;
         let mut rests = Vec::new();
         for _ in 0..6 {
-            let Admission::Ejected { until } = standing.view(UnixMillis(now)).admission else {
+            let Admission::Ejected { until } = admission(&standing, now) else {
                 panic!("not ejected at {now}");
             };
             rests.push(until.0 - now);
@@ -270,7 +477,7 @@ mod tests {
         let mut shares = Vec::new();
         for at in 0..9 {
             let now = UnixMillis(5_000 + at);
-            match standing.view(now).admission {
+            match admission(&standing, now.0) {
                 Admission::Recovering { share } => shares.push((share * 9.0).round()),
                 Admission::Admitted => shares.push(9.0),
                 Admission::Ejected { .. } => panic!("ejected"),

@@ -538,6 +538,31 @@ fn every_exponent_weighs_its_own_signal() {
 }
 
 #[test]
+fn old_figures_widen_the_choice_by_what_rests_on_them() {
+    let views = |age| {
+        [0.5, 0.55].map(|ttft_seconds| View {
+            ttft_seconds,
+            age: Millis(age),
+            ..View::default()
+        })
+    };
+    let share = |age, rest| share_of_first([r#","weight":2"#, ""], views(age), rest);
+    let fastest = r#","prefer":{"ttft":1},"temperature":0"#;
+    assert_share(share(10_000, fastest), 1.0);
+    // Three half-lives past what is fresh, the temperature is seven eighths of a quarter.
+    let ratio = 2.2_f64;
+    let weight = ratio.powf(1.0 / 0.218_75);
+    assert_share(share(100_000, fastest), weight / (weight + 1.0));
+    let weight = ratio.powf(1.0 / 0.718_75);
+    let warmer = r#","prefer":{"ttft":1},"temperature":0.5"#;
+    assert_share(share(100_000, warmer), weight / (weight + 1.0));
+    let weighted = r#","temperature":1"#;
+    assert_share(share(100_000, weighted), 2.0 / 3.0);
+    let strict = r#","temperature":0"#;
+    assert_share(share(100_000, strict), 1.0);
+}
+
+#[test]
 fn temperature_sharpens_the_split() {
     let weights = [r#","weight":2"#, r#","weight":1"#];
     let views = [View::default(); 2];

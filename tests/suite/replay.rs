@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use waypost::classify::Traits;
 use waypost::decide::{Seed, SeedSource};
 use waypost::health::{Admission, View};
-use waypost::units::{Tokens, UnixMillis};
+use waypost::units::{Millis, Tokens, UnixMillis};
 
 use super::expect::{Report, folder};
 
@@ -108,6 +108,7 @@ fn health() -> impl Strategy<Value = View> {
                 cache_hits,
                 cache_written,
                 ttft_p95_seconds: None,
+                age: Millis(0),
                 admission,
             }
         },
