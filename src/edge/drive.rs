@@ -6,7 +6,6 @@
 //!
 //! While the client has not taken what was written, nothing is read from the provider: back-pressure reaches it.
 
-use std::cell::RefCell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 
@@ -25,16 +24,10 @@ use super::gone::Gone;
 use super::relay::Relay;
 use super::respond;
 use super::upstream::{Body, Connection, TAP_BYTES};
-use super::{journal, js};
+use super::{health, journal, js};
 use crate::exchange::{Exchange, Input, Order, Output, ResponseHead};
-use crate::health::Health;
 use crate::journal::{Ending, Explanation};
 use crate::units::{Millis, UnixMillis};
-
-thread_local! {
-    /// What this isolate has seen of the targets.
-    static HEALTH: RefCell<Health> = RefCell::default();
-}
 
 /// A client that takes longer than this to drain what was written has kept us from listening.
 const DRAIN_NOTABLE: Millis = Millis(100);
@@ -51,7 +44,7 @@ pub fn with_health<T>(look: impl FnOnce(&Health) -> T) -> T {
 
 /// What [`drive`] would decide now.
 pub fn explain(order: &Order) -> Explanation {
-    HEALTH.with_borrow(|health| order.explain(health, now()))
+    health::look(|health| order.explain(health, now()))
 }
 
 /// Runs one exchange to its end. The response goes out through `respond` as soon as it begins.
@@ -62,8 +55,7 @@ pub async fn drive(
     mut gone: Gone,
     respond: oneshot::Sender<Response>,
 ) {
-    let (exchange, outputs) =
-        HEALTH.with_borrow_mut(|health| Exchange::begin(order, health, now()));
+    let (exchange, outputs) = health::with(|health| Exchange::begin(order, health, now()));
     let mut driver = Driver {
         exchange,
         env,
@@ -130,7 +122,7 @@ struct Driver {
 
 impl Driver {
     fn tell(&mut self, input: Input) -> Vec<Output> {
-        HEALTH.with_borrow_mut(|health| self.exchange.on(input, health, now()))
+        health::with(|health| self.exchange.on(input, health, now()))
     }
 
     /// Waits for the first thing to happen.
@@ -216,6 +208,11 @@ impl Driver {
         let mut record = None;
         let mut relayed = None;
         let mut has_cut_off = false;
+        // An attempt is over: something was observed.
+        let is_news = |output: &Output| matches!(output, Output::Cancel { .. } | Output::Finish(_));
+        if outputs.iter().any(is_news) {
+            health::schedule(&self.env, &self.context);
+        }
         for output in outputs {
             match output {
                 Output::Send {

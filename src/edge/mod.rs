@@ -14,6 +14,7 @@ mod drive;
 mod entries;
 mod gone;
 mod google;
+mod health;
 mod journal;
 mod js;
 mod kv;
@@ -58,6 +59,8 @@ const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const MODEL_BYTES_MAX: usize = 512;
 /// Names of routes that a message lists.
 const NAMES_SHOWN_MAX: usize = 20;
+/// How the name of the queue of health reports ends; the other queue holds records.
+const HEALTH_QUEUE_ENDING: &str = "-health";
 /// The routes that `auto` stands for, first come.
 const AUTO: [&str; 2] = ["auto", "default"];
 
@@ -72,8 +75,12 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 }
 
 #[event(queue)]
-async fn queue(batch: MessageBatch<JsValue>, env: Env, _context: Context) -> worker::Result<()> {
-    pipeline::consume(batch, &env).await;
+async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> worker::Result<()> {
+    if batch.queue().ends_with(HEALTH_QUEUE_ENDING) {
+        health::consume(batch, &env, &context).await;
+    } else {
+        pipeline::consume(batch, &env).await;
+    }
     Ok(())
 }
 
@@ -192,13 +199,17 @@ impl Edge {
         endpoint: Endpoint,
         address: Option<GeminiAddress>,
     ) -> Answered {
+        let first = health::refresh(&self.request, &self.env, self.entries.context());
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
         let caller = caller_of(&self.request, &terms, dialect, endpoint, now);
         let order = self.order(dialect, address, &id, &terms, caller.clone());
         match order.await {
-            Ok(order) => Ok(self.run(order).await),
+            Ok(order) => {
+                first.wait().await;
+                Ok(self.run(order).await)
+            }
             Err(refusal) => {
                 let traits = refusal.traits.unwrap_or_else(|| Traits {
                     endpoint,
@@ -218,12 +229,14 @@ impl Edge {
 
     /// The decision alone: nothing is sent, no health is changed, no record is written.
     async fn explain(&self, dialect: ClientDialect) -> Answered {
+        let first = health::refresh(&self.request, &self.env, self.entries.context());
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
         let caller = caller_of(&self.request, &terms, dialect, Endpoint::Chat, now);
         let order = self.order(dialect, None, &id, &terms, caller).await;
         let order = order.map_err(|refusal| refusal.error)?;
+        first.wait().await;
         Ok(respond::json(200, &drive::explain(&order)))
     }
 

@@ -43,9 +43,7 @@ pub use learned::{CACHE_HITS_PRIOR, Expected, LEARNED_HALF_LIFE, Learned, PROMPT
 pub use place::{ISOLATES_MAX, Place};
 pub use report::{REPORT_INTERVAL, REPORT_TARGETS_MAX, Report, Told, Verdict, report_due};
 pub use sharing::Here;
-pub use snapshot::{
-    REPORT_LIFETIME, SENDERS_MAX, SNAPSHOT_CELLS_MAX, SNAPSHOT_TARGETS_MAX, Snapshot,
-};
+pub use snapshot::{REPORT_LIFETIME, SENDERS_MAX, SNAPSHOT_CELLS_MAX, Snapshot};
 pub use standing::{Admission, Standing, State};
 pub use warm::{CACHE_LIFETIME, WARM_MAX};
 
@@ -181,6 +179,7 @@ impl Health {
         }
         if let Some(standing) = self.targets.get_mut(target) {
             standing.observe(observation, now);
+            self.sharing.note(standing);
         }
     }
 

@@ -5,8 +5,6 @@
 //! isolates that write at once lose nothing for good, though the cache has no transactions: each puts its place again.
 //! And a reader leaves out its own place, so that it never counts an observation twice.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::report::{REPORT_VERSION, Report};
@@ -46,15 +44,17 @@ impl Place {
     /// The newer of each isolate's reports, at most [`ISOLATES_MAX`].
     #[must_use]
     pub fn of(reports: Vec<Report>) -> Self {
-        let mut newest: BTreeMap<String, Report> = BTreeMap::new();
+        let mut isolates: Vec<Report> = Vec::new();
         for report in reports {
-            let known = newest.get(&report.sender);
-            if known.is_none_or(|known| known.number < report.number) {
-                newest.insert(report.sender.clone(), report);
+            let is_same = |known: &&mut Report| known.sender == report.sender;
+            match isolates.iter_mut().find(is_same) {
+                Some(known) if known.number < report.number => *known = report,
+                Some(_) => {}
+                None => isolates.push(report),
             }
         }
-        let mut isolates: Vec<Report> = newest.into_values().collect();
-        isolates.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.sender.cmp(&b.sender)));
+        // No two compare equal: their senders differ.
+        isolates.sort_unstable_by(|a, b| b.at.cmp(&a.at).then_with(|| a.sender.cmp(&b.sender)));
         isolates.truncate(ISOLATES_MAX);
         Self {
             v: REPORT_VERSION,

@@ -44,7 +44,25 @@ pub struct Report {
     pub pop: String,
     /// The continent that its callers come from.
     pub region: String,
-    pub targets: BTreeMap<String, Told>,
+    pub targets: Tidings,
+}
+
+/// What is told, by what it is told of.
+pub type Tidings = BTreeMap<String, Told>;
+
+/// Drops what rests on the least, until at most `count_max` are left.
+pub(super) fn keep_best_known(tidings: &mut Tidings, count_max: usize) {
+    let excess = tidings.len().saturating_sub(count_max);
+    if excess == 0 {
+        return;
+    }
+    // Weights are not negative, so their bits sort as they do.
+    let weight = |(name, told): (&String, &Told)| (told.digest.attempts.to_bits(), name.clone());
+    let mut weights: Vec<(u64, String)> = tidings.iter().map(weight).collect();
+    weights.sort_unstable();
+    for (_, name) in weights.into_iter().take(excess) {
+        tidings.remove(&name);
+    }
 }
 
 /// What is told of one target.

@@ -4,14 +4,14 @@
 //! the `PoP`. The edge carries the texts. Whatever it cannot carry is lost, and nobody waits for it: a report's digests
 //! fade within a minute, and the next report has the verdicts again.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::digest::Digest;
 use super::place::Place;
 use super::report::{
-    REPORT_TARGETS_MAX, REPORT_VERSION, Report, TARGET_NAME_BYTES_MAX, Told, report_due,
+    REPORT_TARGETS_MAX, REPORT_VERSION, Report, TARGET_NAME_BYTES_MAX, Tidings, Told,
+    keep_best_known, report_due,
 };
 use super::snapshot::Snapshot;
 use super::standing::{FAR_WEIGHT_MAX, Standing, Turns};
@@ -46,9 +46,21 @@ pub(super) struct Sharing {
     /// Isolates of the `PoP` that are alive.
     peers: Vec<String>,
     place_read_at: UnixMillis,
+    /// Whether there is anything to report, and since when it is urgent.
+    has_news: bool,
+    urgent_since: Option<UnixMillis>,
 }
 
 impl Sharing {
+    /// Takes note of what an observation has left to report.
+    pub(super) fn note(&mut self, standing: &Standing) {
+        self.has_news |= standing.has_news();
+        self.urgent_since = match (self.urgent_since, standing.urgent_since()) {
+            (Some(since), Some(other)) => Some(since.min(other)),
+            (since, other) => since.or(other),
+        };
+    }
+
     pub(super) fn turns<'a>(&'a self, target: &'a str) -> Turns<'a> {
         Turns {
             target,
@@ -74,20 +86,18 @@ impl Health {
     #[must_use]
     pub fn report_due(&self) -> Option<UnixMillis> {
         let here = self.here()?;
-        if !self.targets.values().any(Standing::has_news) {
-            return None;
-        }
-        let seed = xxh3_64(here.isolate.as_bytes());
         let Sharing {
             number,
             reported_at,
+            urgent_since,
             ..
         } = self.sharing;
+        if !self.sharing.has_news {
+            return None;
+        }
+        let seed = xxh3_64(here.isolate.as_bytes());
         let regular = report_due(reported_at, number, false, seed);
-        let urgent = self.targets.values().filter_map(Standing::urgent_since);
-        let urgent = urgent
-            .min()
-            .map(|since| report_due(since, number, true, seed));
+        let urgent = urgent_since.map(|since| report_due(since, number, true, seed));
         Some(urgent.map_or(regular, |urgent| urgent.min(regular)))
     }
 
@@ -95,25 +105,27 @@ impl Health {
     /// nothing to tell.
     pub fn report(&mut self, now: UnixMillis) -> Option<(Report, Report)> {
         let here = self.here()?.clone();
-        let mut news: Vec<&String> = self
-            .targets
-            .iter()
-            .filter(|(target, known)| known.has_news() && target.len() <= TARGET_NAME_BYTES_MAX)
-            .map(|(target, _)| target)
-            .collect();
-        if news.is_empty() {
-            return None;
-        }
-        news.truncate(REPORT_TARGETS_MAX);
-        let news: Vec<String> = news.into_iter().cloned().collect();
-        self.sharing.number += 1;
-        self.sharing.reported_at = now;
-        let mut fresh = self.empty_report(&here, now);
-        for target in news {
-            if let Some(standing) = self.targets.get_mut(&target) {
-                fresh.targets.insert(target, standing.take_unreported(now));
+        self.sharing.has_news = false;
+        self.sharing.urgent_since = None;
+        let mut fresh = Tidings::new();
+        for (target, standing) in &mut self.targets {
+            if standing.has_news() && target.len() <= TARGET_NAME_BYTES_MAX {
+                if fresh.len() >= REPORT_TARGETS_MAX {
+                    self.sharing.has_news = true;
+                    break;
+                }
+                fresh.insert(target.clone(), standing.take_unreported(now));
             }
         }
+        if fresh.is_empty() {
+            return None;
+        }
+        self.sharing.number += 1;
+        self.sharing.reported_at = now;
+        let fresh = Report {
+            targets: fresh,
+            ..self.empty_report(&here, now)
+        };
         self.sharing.sent.push_back(fresh.clone());
         if self.sharing.sent.len() > SENT_MAX {
             self.sharing.sent.pop_front();
@@ -131,12 +143,12 @@ impl Health {
             at: now,
             pop: here.pop.clone(),
             region: here.region.clone(),
-            targets: BTreeMap::new(),
+            targets: Tidings::new(),
         }
     }
 
     /// The targets of which this isolate knows most, as it would tell them.
-    fn known_targets(&self, now: UnixMillis) -> BTreeMap<String, Told> {
+    fn known_targets(&self, now: UnixMillis) -> Tidings {
         let told = self
             .targets
             .iter()
@@ -146,18 +158,17 @@ impl Health {
             let verdict = told.verdict;
             verdict.is_some_and(|verdict| verdict.state.until().is_some())
         };
-        let mut told: Vec<(String, Told)> = told
+        let mut told: Tidings = told
             .filter(|(_, told)| !told.digest.is_faint() || is_resting(told))
             .collect();
-        told.sort_by(|a, b| b.1.digest.attempts.total_cmp(&a.1.digest.attempts));
-        told.truncate(REPORT_TARGETS_MAX);
-        told.into_iter().collect()
+        keep_best_known(&mut told, REPORT_TARGETS_MAX);
+        told
     }
 
     /// Takes what the `PoP`'s other isolates tell.
     pub fn take_place(&mut self, place: &Place, now: UnixMillis) {
         let own = self.sharing.here.isolate.clone();
-        let mut sums: BTreeMap<&str, Told> = BTreeMap::new();
+        let mut sums = Tidings::new();
         let others = || {
             place
                 .isolates()
@@ -166,7 +177,7 @@ impl Health {
         };
         for report in others() {
             for (target, told) in &report.targets {
-                let sum = sums.entry(target).or_default();
+                let sum = sums.entry(target.clone()).or_default();
                 *sum = sum.merged(*told);
             }
         }
@@ -174,7 +185,7 @@ impl Health {
             self.know(target);
         }
         for (target, standing) in &mut self.targets {
-            standing.take_pop(sums.get(target.as_str()).copied().unwrap_or_default());
+            standing.take_pop(sums.get(target).copied().unwrap_or_default());
         }
         let is_alive = |report: &&Report| now.since(report.at) < PEER_LIFETIME;
         let alive = others().filter(is_alive);
@@ -185,8 +196,7 @@ impl Health {
     /// Takes what all `PoP`s know.
     pub fn take_snapshot(&mut self, snapshot: &Snapshot, now: UnixMillis) {
         let Here { pop, region, .. } = self.sharing.here.clone();
-        let names: BTreeSet<&str> = snapshot.targets().collect();
-        for target in &names {
+        for target in snapshot.targets() {
             self.know(target);
         }
         let is_place_fresh =
@@ -200,27 +210,24 @@ impl Health {
             let far = near.merged(world.capped(FAR_WEIGHT_MAX));
             let condemned = snapshot.condemned(target, &pop, &region);
             if let Some(rest) = &rest_of_pop {
-                standing.take_pop_figures(rest.get(target).copied().unwrap_or_default());
+                standing.take_pop_figures(rest.get(target).copied().unwrap_or_default().digest);
             }
             standing.take_far(far.capped(FAR_WEIGHT_MAX), condemned, now);
         }
     }
 
     /// The `PoP`'s own row of a snapshot, without what this isolate has put there itself.
-    fn rest_of_pop(&self, snapshot: &Snapshot) -> BTreeMap<String, Digest> {
+    fn rest_of_pop(&self, snapshot: &Snapshot) -> Tidings {
         let here = &self.sharing.here;
-        let mut rest: BTreeMap<String, Digest> = BTreeMap::new();
-        for target in snapshot.targets() {
-            let row = snapshot.cells(target).find(|(pop, _)| *pop == here.pop);
-            if let Some((_, told)) = row {
-                rest.insert(target.to_owned(), told.digest);
-            }
-        }
+        let row = snapshot.at_pop(&here.pop);
+        let mut rest: Tidings = row
+            .map(|(target, told)| (target.to_owned(), *told))
+            .collect();
         let own = self.sharing.sent.iter();
         for report in own.filter(|report| snapshot.has(&here.isolate, report.number)) {
             for (target, told) in &report.targets {
                 if let Some(rest) = rest.get_mut(target) {
-                    *rest = rest.without(told.digest);
+                    rest.digest = rest.digest.without(told.digest);
                 }
             }
         }

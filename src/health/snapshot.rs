@@ -11,17 +11,14 @@
 //!
 //! Not here: who stores it, and how often (`edge/`).
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
-use super::report::{REPORT_VERSION, Report, Told};
+use super::report::{REPORT_VERSION, Report, Tidings, Told, keep_best_known};
 use crate::units::{Millis, UnixMillis};
 
-/// Targets of a snapshot, and cells (a target at a `PoP`). With 130 bytes a cell that is some 270 KB, which an isolate
+/// Cells of a snapshot: a target at a `PoP`. With 130 bytes a cell that is some 270 KB, which an isolate
 /// reads in a few milliseconds; ten targets at thirty `PoP`s have 40 KB. Beyond it, what has the least evidence goes.
-pub const SNAPSHOT_TARGETS_MAX: usize = 512;
 pub const SNAPSHOT_CELLS_MAX: usize = 2_048;
 /// Senders that are remembered. Beyond it the one heard of longest ago is forgotten, and a report of its that then came
 /// twice would count twice.
@@ -41,16 +38,20 @@ pub struct Snapshot {
     pub at: UnixMillis,
     /// Counts the folds.
     pub number: u64,
-    /// The region of each `PoP`, as its last report says.
-    pops: BTreeMap<String, String>,
-    /// By target and `PoP`.
-    targets: BTreeMap<String, BTreeMap<String, Told>>,
-    senders: BTreeMap<String, Heard>,
+    /// Each `PoP` with its region, as its last report says.
+    pops: Vec<(String, String)>,
+    /// By target and `PoP`, with [`BETWEEN`] between them.
+    cells: Tidings,
+    senders: Vec<Heard>,
 }
 
+/// Stands in no name of a model that a provider has, and in no airport code.
+const BETWEEN: char = '\n';
+
 /// Which reports of one sender are in the snapshot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Heard {
+    sender: String,
     /// The highest number.
     last: u64,
     /// Bit `n` stands for the number `last - n`.
@@ -68,7 +69,7 @@ impl Snapshot {
         }
         snapshot.at = snapshot.at.min(now);
         let at = snapshot.at;
-        for told in snapshot.targets.values_mut().flat_map(BTreeMap::values_mut) {
+        for told in snapshot.cells.values_mut() {
             told.date(at, now);
         }
         Some(snapshot)
@@ -98,19 +99,33 @@ impl Snapshot {
     /// Whether the report of this sender and number is in the snapshot.
     #[must_use]
     pub fn has(&self, sender: &str, number: u64) -> bool {
-        self.senders
-            .get(sender)
-            .is_some_and(|heard| heard.has(number))
+        let heard = self.senders.iter().find(|heard| heard.sender == sender);
+        heard.is_some_and(|heard| heard.has(number))
     }
 
     /// Everything that is known of a target, by `PoP`.
     pub fn cells(&self, target: &str) -> impl Iterator<Item = (&str, &Told)> {
-        let cells = self.targets.get(target).into_iter().flatten();
-        cells.map(|(pop, told)| (pop.as_str(), told))
+        let cells = self.cells.range(format!("{target}{BETWEEN}")..);
+        cells.map_while(move |(cell, told)| {
+            let pop = cell.strip_prefix(target)?.strip_prefix(BETWEEN)?;
+            Some((pop, told))
+        })
     }
 
+    /// The targets in the order of their names; one at many `PoP`s comes as often.
     pub fn targets(&self) -> impl Iterator<Item = &str> {
-        self.targets.keys().map(String::as_str)
+        let target = |cell: &'_ String| cell.split_once(BETWEEN).map(|(target, _)| target.len());
+        self.cells
+            .keys()
+            .filter_map(move |cell| cell.get(..target(cell)?))
+    }
+
+    /// What is known at one `PoP`, by target.
+    pub fn at_pop(&self, pop: &str) -> impl Iterator<Item = (&str, &Told)> {
+        self.cells.iter().filter_map(move |(cell, told)| {
+            let (target, there) = cell.rsplit_once(BETWEEN)?;
+            (there == pop).then_some((target, told))
+        })
     }
 
     /// What the other `PoP`s of the region know of a target, and what all other regions know.
@@ -131,14 +146,19 @@ impl Snapshot {
     /// Since when the others agree that a target is down, as seen from a `PoP`; none where they do not.
     #[must_use]
     pub fn condemned(&self, target: &str, pop: &str, region: &str) -> Option<UnixMillis> {
-        let mut votes: BTreeMap<&str, Votes> = BTreeMap::new();
+        let mut votes: Vec<(&str, Votes)> = Vec::new();
         for (there, told) in self.cells(target).filter(|(there, _)| *there != pop) {
-            let votes = votes.entry(self.region_of(there)).or_default();
-            votes.count(told, self.at);
+            let there = self.region_of(there);
+            let place = votes.iter().position(|(region, _)| *region == there);
+            let place = place.unwrap_or_else(|| {
+                votes.push((there, Votes::default()));
+                votes.len() - 1
+            });
+            if let Some((_, votes)) = votes.get_mut(place) {
+                votes.count(told, self.at);
+            }
         }
-        let newest =
-            |votes: &BTreeMap<&str, Votes>| votes.values().filter_map(|votes| votes.since).max();
-        if let Some(near) = votes.get(region) {
+        if let Some((_, near)) = votes.iter().find(|(there, _)| *there == region) {
             if near.speak_for() {
                 return None;
             }
@@ -146,19 +166,20 @@ impl Snapshot {
                 return near.since;
             }
         }
-        let against = votes.values().filter(|votes| votes.speak_against()).count();
-        let others = votes.values().filter(|votes| votes.speak_for()).count();
-        (against >= 2 && against > others)
-            .then(|| newest(&votes))
-            .flatten()
+        let against = votes.iter().filter(|(_, votes)| votes.speak_against());
+        let others = votes.iter().filter(|(_, votes)| votes.speak_for());
+        let (against, others) = (against.count(), others.count());
+        let newest = votes.iter().filter_map(|(_, votes)| votes.since).max();
+        newest.filter(|_| against >= 2 && against > others)
     }
 
     fn region_of(&self, pop: &str) -> &str {
-        self.pops.get(pop).map_or("", String::as_str)
+        let known = self.pops.iter().find(|(known, _)| known == pop);
+        known.map_or("", |(_, region)| region)
     }
 
     fn decay(&mut self, now: UnixMillis) {
-        for told in self.targets.values_mut().flat_map(BTreeMap::values_mut) {
+        for told in self.cells.values_mut() {
             told.digest = told.digest.decayed(now);
         }
         self.at = self.at.max(now);
@@ -166,17 +187,28 @@ impl Snapshot {
 
     /// Whether the report is new; it counts as known from now on.
     fn note(&mut self, report: &Report) -> bool {
-        let heard = self.senders.entry(report.sender.clone()).or_default();
-        let is_new = heard.note(report.number);
-        heard.at = heard.at.max(report.at);
-        is_new
+        let is_it = |heard: &Heard| heard.sender == report.sender;
+        let place = self.senders.iter().position(is_it).unwrap_or_else(|| {
+            self.senders.push(Heard {
+                sender: report.sender.clone(),
+                ..Heard::default()
+            });
+            self.senders.len() - 1
+        });
+        self.senders.get_mut(place).is_some_and(|heard| {
+            heard.at = heard.at.max(report.at);
+            heard.note(report.number)
+        })
     }
 
     fn add(&mut self, report: &Report, now: UnixMillis) {
-        self.pops.insert(report.pop.clone(), report.region.clone());
+        match self.pops.iter_mut().find(|(pop, _)| *pop == report.pop) {
+            Some((_, region)) => region.clone_from(&report.region),
+            None => self.pops.push((report.pop.clone(), report.region.clone())),
+        }
         for (target, told) in &report.targets {
-            let cells = self.targets.entry(target.clone()).or_default();
-            let cell = cells.entry(report.pop.clone()).or_default();
+            let name = format!("{target}{BETWEEN}{}", report.pop);
+            let cell = self.cells.entry(name).or_default();
             *cell = cell.merged(*told);
             cell.digest = cell.digest.decayed(now);
         }
@@ -185,67 +217,23 @@ impl Snapshot {
     /// Drops what says nothing any more, and what is too much.
     fn forget(&mut self, now: UnixMillis) {
         self.senders
-            .retain(|_, heard| now.since(heard.at) < REPORT_LIFETIME);
+            .retain(|heard| now.since(heard.at) < REPORT_LIFETIME);
         while self.senders.len() > SENDERS_MAX {
-            let oldest = self.senders.iter().min_by_key(|(_, heard)| heard.at);
-            let Some(sender) = oldest.map(|(sender, _)| sender.clone()) else {
-                break;
-            };
-            self.senders.remove(&sender);
+            let ages = self.senders.iter().enumerate();
+            let oldest = ages
+                .min_by_key(|(_, heard)| heard.at)
+                .map(|(place, _)| place);
+            self.senders.swap_remove(oldest.unwrap_or_default());
         }
-        for cells in self.targets.values_mut() {
-            cells.retain(|_, told| !told.digest.is_faint() || told.condemns(now));
-        }
-        self.targets.retain(|_, cells| !cells.is_empty());
-        self.drop_least_known();
-        let known = &self.targets;
-        self.pops
-            .retain(|pop, _| known.values().any(|cells| cells.contains_key(pop)));
-    }
-
-    fn drop_least_known(&mut self) {
-        let cells = || {
-            self.targets.iter().flat_map(|(target, cells)| {
-                cells
-                    .iter()
-                    .map(move |(pop, told)| (told.digest.attempts, target, pop))
-            })
+        self.cells
+            .retain(|_, told| !told.digest.is_faint() || told.condemns(now));
+        keep_best_known(&mut self.cells, SNAPSHOT_CELLS_MAX);
+        let cells = &self.cells;
+        let is_known = |pop: &String| {
+            let mut known = cells.keys().filter_map(|cell| cell.rsplit_once(BETWEEN));
+            known.any(|(_, known)| known == pop)
         };
-        let mut totals: Vec<(f64, &String)> = self
-            .targets
-            .iter()
-            .map(|(target, cells)| {
-                (
-                    cells.values().map(|told| told.digest.attempts).sum(),
-                    target,
-                )
-            })
-            .collect();
-        totals.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        let targets: Vec<String> = totals
-            .into_iter()
-            .skip(SNAPSHOT_TARGETS_MAX)
-            .map(|(_, target)| target.clone())
-            .collect();
-        let mut least: Vec<_> = cells().collect();
-        least.sort_by(|a, b| {
-            b.0.total_cmp(&a.0)
-                .then_with(|| (a.1, a.2).cmp(&(b.1, b.2)))
-        });
-        let excess: Vec<(String, String)> = least
-            .into_iter()
-            .skip(SNAPSHOT_CELLS_MAX)
-            .map(|(_, target, pop)| (target.clone(), pop.clone()))
-            .collect();
-        for target in targets {
-            self.targets.remove(&target);
-        }
-        for (target, pop) in excess {
-            if let Some(cells) = self.targets.get_mut(&target) {
-                cells.remove(&pop);
-            }
-        }
-        self.targets.retain(|_, cells| !cells.is_empty());
+        self.pops.retain(|(pop, _)| is_known(pop));
     }
 }
 
