@@ -14,7 +14,8 @@ const CREATE = `  npx wrangler login
   npx wrangler d1 create waypost                  # its id goes to [[d1_databases]]
   npx wrangler r2 bucket create waypost-archive
   npx wrangler queues create waypost-records
-  npx wrangler queues create waypost-records-dead`;
+  npx wrangler queues create waypost-records-dead
+  npx wrangler queues create waypost-health`;
 
 /** Throws while wrangler.toml has placeholder ids. */
 export function requireAccountIds() {

@@ -34,6 +34,8 @@ pub struct Route {
     /// Tests of the user's text, by number; see [`Subject::Text`].
     pub texts: Texts,
     pub limits: Limits,
+    /// The largest share of the targets that may serve a request that health may keep from it, from 0 to 1.
+    pub ejected_share_max: f64,
     pub deadlines: Deadlines,
     pub midstream: Midstream,
     pub filtered: Filtered,
@@ -372,6 +374,7 @@ impl Route {
             rules: Vec::new(),
             texts: Texts::new(),
             limits: Limits::default(),
+            ejected_share_max: 1.0,
             deadlines: Deadlines::default(),
             midstream: Midstream::default(),
             filtered: Filtered::default(),
@@ -442,6 +445,12 @@ fn read_settings(fields: &Object<'_>, route: &mut Route, problems: &mut Problems
     }
     if let Some(node) = fields.field("limits") {
         route.limits = read_limits(&node, problems);
+    }
+    if let Some(share) = fields
+        .field("ejected_share_max")
+        .and_then(|node| node.number(0.0, 1.0, problems))
+    {
+        route.ejected_share_max = share;
     }
     if let Some(node) = fields.field("deadlines") {
         route.deadlines = read_deadlines(&node, problems);

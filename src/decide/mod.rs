@@ -111,7 +111,9 @@ pub fn plan(traits: &Traits, route: &Route, views: &[View], seed: u64) -> Plan {
         }
     };
     let mut candidates: Vec<Candidate> = route.targets.iter().enumerate().map(consider).collect();
-    let mut order = order(&mut candidates, settings.temperature, constraints, seed);
+    let spared = spared(&candidates, route.ejected_share_max);
+    let temperature = settings.temperature;
+    let mut order = order(&mut candidates, &spared, temperature, constraints, seed);
     if traits.endpoint == Endpoint::Embeddings && route.embeddings == Embeddings::SameModel {
         keep_model_of_first(&mut order, &candidates);
     }
@@ -144,6 +146,12 @@ pub fn reorder(
 ) -> Plan {
     let unconstrained = Constraints::default();
     let constraints = traits.constraints.as_deref().unwrap_or(&unconstrained);
+    let is_spared = |it: &Candidate| is_ejected(it) && it.excluded.is_none();
+    let places = candidates.iter().enumerate();
+    let spared: Vec<usize> = places
+        .filter(|(_, candidate)| is_spared(candidate))
+        .map(|(place, _)| place)
+        .collect();
     for candidate in &mut candidates {
         candidate.score = candidate.signals.score(settings.prefer);
         candidate.share = 0.0;
@@ -152,7 +160,8 @@ pub fn reorder(
             candidate.excluded = None;
         }
     }
-    let mut order = order(&mut candidates, settings.temperature, constraints, seed);
+    let temperature = settings.temperature;
+    let mut order = order(&mut candidates, &spared, temperature, constraints, seed);
     if traits.endpoint == Endpoint::Embeddings && embeddings == Embeddings::SameModel {
         keep_model_of_first(&mut order, &candidates);
     }
@@ -196,15 +205,52 @@ struct Tier {
     turn: usize,
 }
 
+/// The places of those that are asked though they are ejected, because too many are: the likeliest to succeed.
+fn spared(candidates: &[Candidate], share_max: f64) -> Vec<usize> {
+    let open = candidates.iter().enumerate();
+    let open = open.filter(|(_, candidate)| candidate.excluded.is_none());
+    let mut ejected: Vec<(usize, &Candidate)> = open
+        .clone()
+        .filter(|(_, candidate)| is_ejected(candidate))
+        .collect();
+    if ejected.is_empty() || share_max >= 1.0 {
+        return Vec::new();
+    }
+    ejected.sort_unstable_by(|a, b| {
+        let p_success = |candidate: &Candidate| candidate.health.p_success;
+        p_success(b.1)
+            .total_cmp(&p_success(a.1))
+            .then(a.0.cmp(&b.0))
+    });
+    let excess = ejected.len() - most_of(open.count(), share_max).min(ejected.len());
+    let places = ejected.into_iter().map(|(place, _)| place);
+    places.take(excess).collect()
+}
+
+/// The largest whole number that is no more than this share of a count.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a route has some hundreds of targets, and a share is from 0 to 1"
+)]
+fn most_of(count: usize, share: f64) -> usize {
+    // A third of three is one, though its product in binary may be less.
+    libm::floor(count as f64 * share + 1e-9) as usize
+}
+
+fn is_ejected(candidate: &Candidate) -> bool {
+    matches!(candidate.health.admission, Admission::Ejected { .. })
+}
+
 fn order(
     candidates: &mut [Candidate],
+    spared: &[usize],
     temperature: f64,
     constraints: &Constraints,
     seed: u64,
 ) -> Vec<usize> {
     let is_open = |candidate: &&Candidate| candidate.excluded.is_none();
-    let is_ejected =
-        |candidate: &Candidate| matches!(candidate.health.admission, Admission::Ejected { .. });
     // When health alone would leave nobody, it is ignored.
     let is_health_heeded = candidates
         .iter()
@@ -225,7 +271,7 @@ fn order(
         Ranked {
             place,
             tier: Tier {
-                is_ejected: is_health_heeded && is_ejected(candidate),
+                is_ejected: is_health_heeded && is_ejected(candidate) && !spared.contains(&place),
                 beyond: candidate.beyond.len(),
                 turn: turn(candidate, constraints),
             },

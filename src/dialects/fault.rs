@@ -80,6 +80,7 @@ const AWS_QUOTA_NAMES: [&str; 1] = ["ServiceQuotaExceededException"];
 /// With 424: the model failed, and the caller did nothing wrong.
 const AWS_MODEL_NAMES: [&str; 2] = ["ModelErrorException", "ModelStreamErrorException"];
 /// Anthropic's 400 for an answer that its filter stopped.
+const FLAGGED_PHRASE: &str = "flagged";
 const FILTER_PHRASE: &str = "blocked by content filtering policy";
 /// A 400 for an account that must pay first.
 const PAYMENT_PHRASES: [&str; 2] = [
@@ -270,6 +271,9 @@ fn by_status(status: u16, retry_after: Option<Millis>, fault: &Fault) -> Attempt
         300..=399 => AttemptFailure::Malformed {
             expected: "an answer, not a redirect",
         },
+        // OpenRouter: the model requires moderation, and the input was flagged.
+        // <https://openrouter.ai/docs/api/reference/errors-and-debugging>, read 2026-11-21.
+        403 if fault.message.contains(FLAGGED_PHRASE) => AttemptFailure::ContentFiltered,
         // 498: a token that is invalid, at Cohere.
         401 | 403 | 498 => AttemptFailure::KeyRejected { status },
         402 => AttemptFailure::PaymentRequired,

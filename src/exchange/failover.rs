@@ -59,7 +59,8 @@ impl Exchange {
             && let Some(target) = self.target_of(attempt)
         {
             let key = target.health_key();
-            health.observe(&key, &Observation::Failed(failure.clone()), now);
+            let scope = self.order.routing.scope();
+            health.observe_from(scope, &key, &Observation::Failed(failure.clone()), now);
         }
         if !outputs.contains(&Output::Cancel { attempt }) {
             outputs.push(Output::Cancel { attempt });

@@ -75,13 +75,15 @@ impl Exchange {
         now: UnixMillis,
         outputs: &mut Vec<Output>,
     ) {
+        let scope = self.order.routing.scope();
         for (attempt, running) in self.attempts.iter_mut().enumerate() {
             if attempt != winner && running.is_live() {
                 running.abandon(now);
                 outputs.push(Output::Cancel { attempt });
                 if let Some(target) = running.target() {
                     let waited = now.since(running.sent_at);
-                    health.observe(&target.health_key(), &Observation::Outrun { waited }, now);
+                    let outrun = Observation::Outrun { waited };
+                    health.observe_from(scope, &target.health_key(), &outrun, now);
                 }
             }
         }

@@ -215,7 +215,7 @@ impl Exchange {
                     attempt.heard_at = attempt.heard_at.max(now);
                 }
             }
-            Input::ClientGone => self.abandon(now, &mut outputs),
+            Input::ClientGone => self.abandon(health, now, &mut outputs),
         }
         self.set_wake(now, &mut outputs);
         outputs
@@ -557,18 +557,22 @@ impl Exchange {
                 .map(|usage| (running.expected.lesson, usage.tokens)),
         };
         let key = target.health_key();
-        health.observe(&key, &observation, now);
+        let scope = self.order.routing.scope();
+        health.observe_from(scope, &key, &observation, now);
         if order::is_cached(&self.order.prefix, target) {
-            let scope = self.order.routing.scope();
             health.remember(&key, scope, &self.order.prefix, now);
         }
     }
 
-    fn abandon(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
-        for attempt in 0..self.attempts.len() {
-            if let Some(running) = self.live(attempt) {
+    fn abandon(&mut self, health: &mut Health, now: UnixMillis, outputs: &mut Vec<Output>) {
+        let scope = self.order.routing.scope();
+        for (attempt, running) in self.attempts.iter_mut().enumerate() {
+            if running.is_live() {
                 running.abandon(now);
                 outputs.push(Output::Cancel { attempt });
+                if let Some(target) = running.target() {
+                    health.observe_from(scope, &target.health_key(), &Observation::Left, now);
+                }
             }
         }
         // nginx's status for a client that closed the request; nobody sees it but the record's reader.

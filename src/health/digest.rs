@@ -242,6 +242,14 @@ impl Digest {
         }
     }
 
+    /// Takes back a part of the attempt that was just counted.
+    pub(super) fn discount(&mut self, part: f64, is_success: bool) {
+        self.attempts = (self.attempts - part).max(0.0);
+        if is_success {
+            self.successes = (self.successes - part).clamp(0.0, self.attempts);
+        }
+    }
+
     /// The mean of the Beta posterior over the chance of success.
     #[must_use]
     pub fn p_success(&self) -> f64 {

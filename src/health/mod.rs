@@ -27,11 +27,13 @@ mod report;
 mod sharing;
 mod snapshot;
 mod standing;
+mod voices;
 mod warm;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::chat::{AttemptFailure, Usage};
 use crate::dialects::Prefix;
@@ -48,14 +50,14 @@ pub use standing::{Admission, Standing, State};
 pub use warm::{CACHE_LIFETIME, WARM_MAX};
 
 use sharing::Sharing;
-use standing::Turns;
+use standing::{RETRY_AFTER_MAX, Turns};
 use warm::Warm;
 
 /// Targets and keys kept in one isolate. A team has tens; a caller who invents models must not fill the memory.
 const ENTRIES_MAX: usize = 4_096;
-/// How long a key of a pool rests after a 401 or 403: until someone has had time to replace it.
+/// How long a key of a pool rests after a 401: until someone has had time to replace it.
 const KEY_REJECTED_REST: Millis = Millis(60_000);
-/// How long a key of a pool rests after a 429 that named no time.
+/// How long a key of a pool rests after a 429 that named no time, or a 403.
 const KEY_LIMITED_REST: Millis = Millis(5_000);
 
 /// What is known of all targets, here and now.
@@ -84,6 +86,8 @@ pub enum Observation {
         counted: Option<(Expected, Usage)>,
     },
     Failed(AttemptFailure),
+    /// Its caller left before there was an outcome.
+    Left,
     /// It was cancelled after this long without a good token, because another target's came first.
     Outrun {
         waited: Millis,
@@ -172,13 +176,25 @@ impl Health {
         newest.map_or(Millis(0), |newest| now.since(newest))
     }
 
+    /// Takes an observation that nobody in particular has brought about.
     pub fn observe(&mut self, target: &str, observation: &Observation, now: UnixMillis) {
+        self.observe_from("", target, observation, now);
+    }
+
+    /// Takes an observation that callers of this scope have brought about: a team, or a key that has none.
+    pub fn observe_from(
+        &mut self,
+        scope: &str,
+        target: &str,
+        observation: &Observation,
+        now: UnixMillis,
+    ) {
         if !self.targets.contains_key(target) {
             self.make_room();
             self.targets.insert(target.to_owned(), Standing::default());
         }
         if let Some(standing) = self.targets.get_mut(target) {
-            standing.observe(observation, now);
+            standing.observe(xxh3_64(scope.as_bytes()), observation, now);
             self.sharing.note(standing);
         }
     }
@@ -216,11 +232,13 @@ impl Health {
     /// Notes that a key of a pool was refused or limited.
     pub fn rest_key(&mut self, secret: &str, failure: &AttemptFailure, now: UnixMillis) {
         let rest = match failure {
+            // Some providers say so to what a caller asks for: no caller shall lay up a whole pool.
+            AttemptFailure::KeyRejected { status: 403 } => KEY_LIMITED_REST,
             AttemptFailure::KeyRejected { .. } | AttemptFailure::PaymentRequired => {
                 KEY_REJECTED_REST
             }
             AttemptFailure::RateLimited { retry_after, .. } => {
-                retry_after.unwrap_or(KEY_LIMITED_REST)
+                retry_after.unwrap_or(KEY_LIMITED_REST).min(RETRY_AFTER_MAX)
             }
             _ => return,
         };

@@ -17,8 +17,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::digest::Digest;
 use super::report::{Told, Verdict};
+use super::voices::Voices;
 use super::{Observation, View};
-use crate::chat::AttemptFailure;
+use crate::chat::{AttemptFailure, Phase};
 use crate::units::{Millis, Tokens, UnixMillis};
 
 /// Failures in a row that eject.
@@ -32,13 +33,17 @@ const REST_FIRST: Millis = Millis(2_000);
 /// The longest rest of our own: a target that is back is found within this time.
 const REST_MAX: Millis = Millis(20_000);
 /// The longest Retry-After that is believed.
-const RETRY_AFTER_MAX: Millis = Millis(600_000);
+pub(super) const RETRY_AFTER_MAX: Millis = Millis(600_000);
 /// Sound streams after which the next one is taken on trust. What few providers do amiss they do at once.
 const SOUND_STREAMS_MIN: u32 = 5;
 /// Successes after which a readmitted target has its whole share again.
 const RAMP: u32 = 8;
 /// How long one isolate of a `PoP` may probe before it is another's turn: what came of it is known to all by then.
 pub(super) const TURN: Millis = Millis(3_000);
+/// A shorter silence between two pieces is no failure of the target's, whatever a route has it be.
+const IDLE_MIN: Millis = Millis(1_000);
+/// Nor is an answer that took less than this: a route's own limit on whole exchanges says nothing about a target.
+const WHOLE_MIN: Millis = Millis(600_000);
 /// Turns that are looked at to find the own one.
 const TURNS_AHEAD: u64 = 64;
 /// What far away `PoP`s say is not heeded while the own attempts of this time have succeeded.
@@ -73,7 +78,7 @@ pub struct Standing {
     pop: Digest,
     /// What the region and the world have seen, each as the prior of the nearer one.
     far: Digest,
-    failures_in_row: u32,
+    voices: Voices,
     state: State,
     changed_at: UnixMillis,
     /// Whether the state follows from what others say, and is not to be told on.
@@ -172,7 +177,8 @@ impl Standing {
         };
     }
 
-    pub fn observe(&mut self, observation: &Observation, now: UnixMillis) {
+    /// Takes an observation that callers of one scope have brought about.
+    pub(super) fn observe(&mut self, scope: u64, observation: &Observation, now: UnixMillis) {
         match observation {
             Observation::Sent => self.sent(now),
             Observation::Succeeded {
@@ -181,21 +187,51 @@ impl Standing {
                 answer,
                 counted,
             } => {
+                let weight = self.voices.attempt(scope, now);
                 for digest in [&mut self.digest, &mut self.unreported] {
                     digest.succeeded(*ttft, *streaming, *answer, now);
+                    digest.discount(1.0 - weight, true);
                     if let Some((expected, usage)) = counted {
                         digest.counted(*expected, usage, now);
                     }
                 }
+                self.voices.success(scope, now);
                 self.succeeded_at = self.succeeded_at.max(now);
                 self.succeeded(now);
             }
             Observation::Outrun { waited } => {
                 self.digest.outrun(*waited, now);
                 self.unreported.outrun(*waited, now);
+                self.give_probe_back(now);
             }
-            Observation::Failed(failure) if failure.is_targets_fault() => self.failed(failure, now),
-            Observation::Failed(_) => {}
+            Observation::Left => self.give_probe_back(now),
+            Observation::Failed(failure) if self.speaks_against(failure, now) => {
+                self.failed(scope, failure, now);
+            }
+            Observation::Failed(_) => self.give_probe_back(now),
+        }
+    }
+
+    /// Whether a failure is the target's: not the caller's own mistake, and not a wait that was too short for it.
+    fn speaks_against(&self, failure: &AttemptFailure, now: UnixMillis) -> bool {
+        let AttemptFailure::DeadlinePassed { phase, waited } = failure else {
+            return failure.is_targets_fault();
+        };
+        match phase {
+            Phase::Headers | Phase::FirstToken => {
+                let usual = Millis::from_seconds(self.known(now).ttft_seconds());
+                waited.0 >= usual.0 / 2
+            }
+            Phase::NextEvent => *waited >= IDLE_MIN,
+            Phase::End => *waited >= WHOLE_MIN,
+        }
+    }
+
+    /// The probe has shown nothing: another request may look soon.
+    fn give_probe_back(&mut self, now: UnixMillis) {
+        if let State::Probing { until, count } = self.state {
+            let until = until.min(now + REST_FIRST);
+            self.change(State::Ejected { until, count }, now);
         }
     }
 
@@ -259,7 +295,7 @@ impl Standing {
             self.changed_at = verdict.at;
             self.is_hearsay = true;
             self.is_urgent = false;
-            self.failures_in_row = 0;
+            self.voices.forget_row();
         }
     }
 
@@ -347,7 +383,6 @@ impl Standing {
 
     /// A success of an attempt that began before the ejection says nothing about now, so it readmits nobody.
     fn succeeded(&mut self, now: UnixMillis) {
-        self.failures_in_row = 0;
         let state = match self.state {
             State::Probing { .. } => State::Recovering { successes: 1 },
             State::Recovering { successes } if successes + 1 < RAMP => State::Recovering {
@@ -359,11 +394,15 @@ impl Standing {
         self.change(state, now);
     }
 
-    fn failed(&mut self, failure: &AttemptFailure, now: UnixMillis) {
+    fn failed(&mut self, scope: u64, failure: &AttemptFailure, now: UnixMillis) {
         let is_rate_limit = matches!(failure, AttemptFailure::RateLimited { .. });
-        self.digest.failed(is_rate_limit, now);
-        self.unreported.failed(is_rate_limit, now);
-        self.failures_in_row = self.failures_in_row.saturating_add(1);
+        let weight = self.voices.attempt(scope, now);
+        for digest in [&mut self.digest, &mut self.unreported] {
+            digest.failed(is_rate_limit, now);
+            digest.discount(1.0 - weight, false);
+        }
+        self.voices.failure(scope);
+        let may_eject = self.voices.may_eject(scope, failure, now);
         let asked = failure
             .retry_after()
             .map(|wait| now + wait.min(RETRY_AFTER_MAX));
@@ -375,12 +414,15 @@ impl Standing {
             self.digest.attempts >= ATTEMPTS_MIN && self.digest.p_success() < P_SUCCESS_MIN;
         let state = match self.state {
             State::Admitted
-                if self.failures_in_row >= FAILURES_IN_ROW || is_low || asked.is_some() =>
+                if may_eject
+                    && (self.voices.failures_in_row() >= FAILURES_IN_ROW
+                        || is_low
+                        || asked.is_some()) =>
             {
                 eject(1)
             }
-            State::Admitted => State::Admitted,
-            State::Recovering { .. } => eject(1),
+            State::Recovering { .. } if may_eject => eject(1),
+            State::Admitted | State::Recovering { .. } => self.state,
             State::Probing { count, .. } => eject(count.saturating_add(1)),
             // Others that were under way when it fell; they add no rest, but for what the target asks.
             State::Ejected { until, count } => State::Ejected {
@@ -413,7 +455,7 @@ mod tests {
     fn after(observations: &[(u64, Observation)]) -> Standing {
         let mut standing = Standing::default();
         for (at, observation) in observations {
-            standing.observe(observation, UnixMillis(*at));
+            standing.observe(1, observation, UnixMillis(*at));
         }
         standing
     }
@@ -447,9 +489,9 @@ mod tests {
         let mut standing = after(&[(0, FAILED), (0, FAILED), (0, FAILED)]);
         assert!(is_ejected(&standing, 1_999));
         assert!(!is_ejected(&standing, 2_000));
-        standing.observe(&Observation::Sent, UnixMillis(2_000));
+        standing.observe(1, &Observation::Sent, UnixMillis(2_000));
         assert!(is_ejected(&standing, 2_001), "the probe is under way");
-        standing.observe(&SUCCEEDED, UnixMillis(2_500));
+        standing.observe(1, &SUCCEEDED, UnixMillis(2_500));
         assert!(!is_ejected(&standing, 2_501));
     }
 
@@ -464,8 +506,8 @@ mod tests {
             };
             rests.push(until.0 - now);
             now = until.0;
-            standing.observe(&Observation::Sent, until);
-            standing.observe(&FAILED, until);
+            standing.observe(1, &Observation::Sent, until);
+            standing.observe(1, &FAILED, until);
         }
         assert_eq!(rests, [2_000, 4_000, 8_000, 16_000, 20_000, 20_000]);
     }
@@ -473,7 +515,7 @@ mod tests {
     #[test]
     fn share_grows_back_with_success() {
         let mut standing = after(&[(0, FAILED), (0, FAILED), (0, FAILED)]);
-        standing.observe(&Observation::Sent, UnixMillis(2_000));
+        standing.observe(1, &Observation::Sent, UnixMillis(2_000));
         let mut shares = Vec::new();
         for at in 0..9 {
             let now = UnixMillis(5_000 + at);
@@ -482,7 +524,7 @@ mod tests {
                 Admission::Admitted => shares.push(9.0),
                 Admission::Ejected { .. } => panic!("ejected"),
             }
-            standing.observe(&SUCCEEDED, now);
+            standing.observe(1, &SUCCEEDED, now);
         }
         assert_eq!(shares, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
     }

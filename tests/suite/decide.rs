@@ -379,6 +379,34 @@ const RULED: &str = r#"{"targets":[
 
 /// Each reason to drop a target, from a request that has it and one that has not.
 #[test]
+fn ejection_leaves_the_share_that_the_route_wants() {
+    let down = |p_success| View {
+        p_success,
+        admission: Admission::Ejected {
+            until: UnixMillis(u64::MAX),
+        },
+        ..View::default()
+    };
+    let views = [down(0.2), down(0.4), View::default(), down(0.3)];
+    let target = |place| format!(r#"{{"id":"t{place}","provider":"openai","model":"m"}}"#);
+    let targets: Vec<String> = (0..4).map(target).collect();
+    let asked = |share: f64| {
+        let text = format!(
+            r#"{{"targets":[{}],"ejected_share_max":{share}}}"#,
+            targets.join(",")
+        );
+        let plan = plan(&traits(), &route(&text), &views, 7);
+        let open = plan.candidates.iter().filter(|it| it.excluded.is_none());
+        open.map(|it| it.target.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(1.0), ["t2"]);
+    assert_eq!(asked(0.75), ["t2"]);
+    assert_eq!(asked(0.5), ["t1", "t2"]);
+    assert_eq!(asked(0.49), ["t1", "t2", "t3"]);
+    assert_eq!(asked(0.0), ["t0", "t1", "t2", "t3"]);
+}
+
+#[test]
 fn every_exclusion_has_its_reason() {
     let route = route(RULED);
     let excluded = |change: &dyn Fn(&mut Traits)| {

@@ -1,8 +1,8 @@
 //! The laws of merging health.
 
 use proptest::prelude::*;
-use waypost::chat::{AttemptFailure, Usage};
-use waypost::health::{Digest, Expected, Health, LEARNED_HALF_LIFE, Observation};
+use waypost::chat::{AttemptFailure, Phase, Usage};
+use waypost::health::{Admission, Digest, Expected, Health, LEARNED_HALF_LIFE, Observation};
 use waypost::units::{Millis, Tokens, UnixMillis};
 
 /// A digest that observed a few attempts at random times.
@@ -182,4 +182,182 @@ fn invented_models_do_not_fill_the_memory() {
     let known: Vec<&str> = health.targets().map(|(target, _)| target).collect();
     assert_eq!(known.len(), 4_096);
     assert!(known.contains(&"openai/4999") && !known.contains(&"openai/0"));
+}
+
+/// What callers can bring about by what they send.
+fn callers_doings() -> Vec<AttemptFailure> {
+    vec![
+        AttemptFailure::ServerError {
+            status: 500,
+            retry_after: None,
+        },
+        AttemptFailure::RateLimited {
+            status: 429,
+            retry_after: None,
+        },
+        AttemptFailure::KeyRejected { status: 403 },
+        AttemptFailure::NotFound,
+        AttemptFailure::EmptyAnswer,
+        AttemptFailure::CutOff { bytes: 1 },
+        AttemptFailure::DeadlinePassed {
+            phase: Phase::FirstToken,
+            waited: Millis(120_000),
+        },
+    ]
+}
+
+fn succeeded() -> Observation {
+    Observation::Succeeded {
+        ttft: Some(Millis(200)),
+        streaming: Some(Millis(900)),
+        answer: Tokens(10),
+        counted: None,
+    }
+}
+
+fn is_ejected(health: &Health, at: u64) -> bool {
+    let admission = health.view("t", UnixMillis(at)).admission;
+    matches!(admission, Admission::Ejected { .. })
+}
+
+#[test]
+fn one_tenants_failures_eject_nothing_while_others_succeed() {
+    for failure in callers_doings() {
+        let mut health = Health::default();
+        let failed = Observation::Failed(failure.clone());
+        // A request a second of others, and ten of one that always fails.
+        for tenth in 0..600_u64 {
+            let now = UnixMillis(100_000 + tenth * 100);
+            if tenth % 10 == 0 {
+                let other = ["quiet", "calm"][usize::from(tenth % 20 == 0)];
+                health.observe_from(other, "t", &succeeded(), now);
+            }
+            health.observe_from("loud", "t", &failed, now);
+            assert!(!is_ejected(&health, now.0), "{failure} at {tenth}");
+            let p_success = health.view("t", now).p_success;
+            assert!(p_success >= 0.5, "{failure} at {tenth}: {p_success}");
+        }
+        let now = UnixMillis(160_100);
+        health.observe_from("quiet", "t", &failed, now);
+        assert!(
+            is_ejected(&health, now.0),
+            "a second scope has failed as well: {failure}"
+        );
+    }
+}
+
+#[test]
+fn a_tenant_alone_ejects_what_fails_it() {
+    for failure in callers_doings() {
+        let failed = Observation::Failed(failure.clone());
+        let mut health = Health::default();
+        health.observe_from("other", "t", &succeeded(), UnixMillis(100_000));
+        for second in 0..3 {
+            assert!(!is_ejected(&health, 110_000 + second));
+            health.observe_from("loud", "t", &failed, UnixMillis(110_000 + second));
+        }
+        assert!(
+            is_ejected(&health, 110_003),
+            "ten seconds on, nobody says otherwise: {failure}"
+        );
+    }
+}
+
+#[test]
+fn what_no_caller_brings_about_ejects_whoever_met_it() {
+    for failure in [
+        AttemptFailure::Unreachable,
+        AttemptFailure::KeyRejected { status: 401 },
+        AttemptFailure::ServerError {
+            status: 503,
+            retry_after: None,
+        },
+    ] {
+        let mut health = Health::default();
+        health.observe_from("other", "t", &succeeded(), UnixMillis(100_000));
+        for _ in 0..3 {
+            let failed = Observation::Failed(failure.clone());
+            health.observe_from("loud", "t", &failed, UnixMillis(100_001));
+        }
+        assert!(is_ejected(&health, 100_002), "{failure}");
+    }
+}
+
+#[test]
+fn a_readmitted_target_is_not_lost_to_the_tenant_that_fails() {
+    let mut health = Health::default();
+    let failed = Observation::Failed(AttemptFailure::EmptyAnswer);
+    (0..3).for_each(|_| health.observe_from("loud", "t", &failed, UnixMillis(100_000)));
+    assert!(is_ejected(&health, 100_001));
+    health.observe_from("quiet", "t", &Observation::Sent, UnixMillis(102_000));
+    health.observe_from("quiet", "t", &succeeded(), UnixMillis(102_500));
+    for at in 102_501..102_600 {
+        health.observe_from("loud", "t", &failed, UnixMillis(at));
+        assert!(!is_ejected(&health, at));
+    }
+}
+
+#[test]
+fn a_wait_that_is_too_short_for_the_target_is_no_failure() {
+    let short = |phase, waited| {
+        Observation::Failed(AttemptFailure::DeadlinePassed {
+            phase,
+            waited: Millis(waited),
+        })
+    };
+    let mut health = Health::default();
+    (0..20).for_each(|at| health.observe("t", &succeeded(), UnixMillis(100_000 + at)));
+    let before = health.view("t", UnixMillis(100_020));
+    for observation in [
+        short(Phase::FirstToken, 1),
+        short(Phase::Headers, 100),
+        short(Phase::NextEvent, 999),
+        short(Phase::End, 30_000),
+    ] {
+        (0..50).for_each(|_| health.observe("t", &observation, UnixMillis(100_020)));
+        assert_eq!(
+            health.view("t", UnixMillis(100_020)),
+            before,
+            "{observation:?}"
+        );
+    }
+    let fair = short(Phase::FirstToken, 300);
+    (0..3).for_each(|_| health.observe("t", &fair, UnixMillis(100_020)));
+    assert!(is_ejected(&health, 100_021));
+}
+
+#[test]
+fn a_probe_whose_caller_left_or_erred_is_given_back() {
+    for observation in [
+        Observation::Left,
+        Observation::Failed(AttemptFailure::Rejected { status: 400 }),
+    ] {
+        let mut health = Health::default();
+        let failed = Observation::Failed(AttemptFailure::Unreachable);
+        (0..3).for_each(|_| health.observe("t", &failed, UnixMillis(100_000)));
+        let at = UnixMillis(102_000);
+        health.observe("t", &Observation::Sent, at);
+        health.observe("t", &failed, at);
+        let until = UnixMillis(106_000);
+        assert!(is_ejected(&health, 105_999) && !is_ejected(&health, 106_000));
+        health.observe("t", &Observation::Sent, until);
+        health.observe("t", &observation, until);
+        assert!(is_ejected(&health, 107_999));
+        assert!(!is_ejected(&health, 108_000), "two seconds, not four");
+    }
+}
+
+#[test]
+fn a_key_that_callers_may_have_refused_rests_briefly_and_none_for_ever() {
+    let mut health = Health::default();
+    let forbidden = AttemptFailure::KeyRejected { status: 403 };
+    health.rest_key("A_KEY", &forbidden, UnixMillis(1_000));
+    assert!(health.is_key_resting("A_KEY", UnixMillis(5_999)));
+    assert!(!health.is_key_resting("A_KEY", UnixMillis(6_000)));
+    let limited = AttemptFailure::RateLimited {
+        status: 429,
+        retry_after: Some(Millis(u64::MAX)),
+    };
+    health.rest_key("A_KEY", &limited, UnixMillis(1_000));
+    assert!(!health.is_key_resting("A_KEY", UnixMillis(601_000)));
 }

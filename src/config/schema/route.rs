@@ -73,6 +73,14 @@ pub static ROUTE: Description = Description::new(
             Shape::Object(&LIMITS),
         ),
         Field::optional(
+            "ejected_share_max",
+            "The largest share of the targets that may be ejected after failures; of more, the least bad stay. Default 1: as many as have failed, but none where all have.",
+            Shape::Number {
+                low: 0.0,
+                high: 1.0,
+            },
+        ),
+        Field::optional(
             "deadlines",
             "How long an attempt may take.",
             Shape::Object(&DEADLINES),
