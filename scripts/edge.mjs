@@ -54,7 +54,7 @@ export async function startEdge({
       resourcePersistencePath: persist,
       log: new EdgeLog(LogLevel.WARN),
       handleStructuredLogs: ({ level, message }) => log(level, message),
-      workers: [{ ...(await workerOptions(bindings)), ...overrides }, ...extraWorkers],
+      workers: [{ ...(await edgeWorker(bindings)), ...overrides }, ...extraWorkers],
     }),
   );
   try {
@@ -73,7 +73,8 @@ export async function devVars() {
   return Object.fromEntries(Object.entries(found).map(([name, { value }]) => [name, value]));
 }
 
-async function workerOptions(bindings) {
+/** The built Worker in the form of `extraWorkers`, for a test that wants more than one of it. */
+export async function edgeWorker(bindings = {}) {
   const { unstable_getMiniflareWorkerOptions, unstable_readConfig } = await importWrangler();
   const config = unstable_readConfig({ config: WRANGLER_TOML });
   // Miniflare takes a list of modules here, not the rules that find them.

@@ -28,6 +28,7 @@ mod suite {
     mod readers;
     mod replay;
     mod replay_command;
+    mod room;
     mod rules;
     mod schema;
     mod sharing;

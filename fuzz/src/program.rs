@@ -321,5 +321,6 @@ fn head(kind: u8) -> ProviderHead {
         retry_after: wait.clone().filter(|_| !is_fine),
         retry_after_ms: wait.filter(|_| status == 503),
         error_type: None,
+        room: Vec::new(),
     }
 }

@@ -112,7 +112,7 @@ pub struct Quality {
 }
 
 /// How much each signal counts: the exponents of the score. 0 means not at all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct Prefer {
     pub price: f64,
@@ -126,6 +126,24 @@ pub struct Prefer {
     pub load: f64,
     /// How far its region stands in the route's ring from where the caller is.
     pub distance: f64,
+    /// How much is left of the target's rate limits, while that is less than what is needed.
+    pub room: f64,
+}
+
+impl Default for Prefer {
+    /// Only what is short counts: it counts for nothing where there is plenty.
+    fn default() -> Self {
+        Self {
+            price: 0.0,
+            ttft: 0.0,
+            speed: 0.0,
+            quality: 0.0,
+            reliability: 0.0,
+            load: 0.0,
+            distance: 0.0,
+            room: 1.0,
+        }
+    }
 }
 
 /// Exponents that a rule, a strategy, a route or a caller gives; the others stay as they are.
@@ -146,6 +164,8 @@ pub struct PreferChange {
     pub load: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distance: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<f64>,
 }
 
 impl Prefer {
@@ -159,6 +179,7 @@ impl Prefer {
             reliability: change.reliability.unwrap_or(self.reliability),
             load: change.load.unwrap_or(self.load),
             distance: change.distance.unwrap_or(self.distance),
+            room: change.room.unwrap_or(self.room),
         }
     }
 }
@@ -627,6 +648,7 @@ impl PreferChange {
             reliability: over.reliability.or(self.reliability),
             load: over.load.or(self.load),
             distance: over.distance.or(self.distance),
+            room: over.room.or(self.room),
         }
     }
 
@@ -646,6 +668,7 @@ impl PreferChange {
             reliability: exponent("reliability"),
             load: exponent("load"),
             distance: exponent("distance"),
+            room: exponent("room"),
         }
     }
 }

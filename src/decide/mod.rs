@@ -207,24 +207,29 @@ struct Tier {
 
 /// The places of those that are asked though they are ejected, because too many are: the likeliest to succeed.
 fn spared(candidates: &[Candidate], share_max: f64) -> Vec<usize> {
+    if share_max >= 1.0 {
+        return Vec::new();
+    }
     let open = candidates.iter().enumerate();
     let open = open.filter(|(_, candidate)| candidate.excluded.is_none());
-    let mut ejected: Vec<(usize, &Candidate)> = open
+    let ejected: Vec<(usize, &Candidate)> = open
         .clone()
         .filter(|(_, candidate)| is_ejected(candidate))
         .collect();
-    if ejected.is_empty() || share_max >= 1.0 {
-        return Vec::new();
-    }
-    ejected.sort_unstable_by(|a, b| {
-        let p_success = |candidate: &Candidate| candidate.health.p_success;
-        p_success(b.1)
-            .total_cmp(&p_success(a.1))
-            .then(a.0.cmp(&b.0))
-    });
     let excess = ejected.len() - most_of(open.count(), share_max).min(ejected.len());
-    let places = ejected.into_iter().map(|(place, _)| place);
-    places.take(excess).collect()
+    let is_likelier = |a: &(usize, &Candidate), b: &(usize, &Candidate)| {
+        let p_success = |candidate: &Candidate| candidate.health.p_success;
+        let order = p_success(a.1).total_cmp(&p_success(b.1));
+        order.then(b.0.cmp(&a.0)).is_gt()
+    };
+    let ahead = |it: &(usize, &Candidate)| {
+        ejected
+            .iter()
+            .filter(|other| is_likelier(other, it))
+            .count()
+    };
+    let spared = ejected.iter().filter(|it| ahead(it) < excess);
+    spared.map(|(place, _)| *place).collect()
 }
 
 /// The largest whole number that is no more than this share of a count.

@@ -3,6 +3,7 @@
 //! ```text
 //! score = ln(weight) − price·ln(cost) − ttft·ln(ttft) − speed·ln(seconds per token)
 //!       + quality·ln(quality) + reliability·ln(p_success) − load·ln(1 + rate_limited) − distance·ln(distance)
+//!       + room·ln(room)
 //! ```
 //!
 //! Logarithms make units cancel: the same prices in another currency add the same constant to every score. A signal
@@ -20,6 +21,10 @@ use crate::units::MicroUsd;
 
 /// A free target costs this: its logarithm must be finite. A thousandth of a millionth of a dollar.
 const COST_MIN: f64 = 1e-3;
+/// Rate limits are looked ahead for this long: what is told is as old as the last answer.
+const ROOM_HORIZON_SECONDS: f64 = 10.0;
+/// A target without any room left counts as this: its logarithm must be finite.
+const ROOM_MIN: f64 = 1e-3;
 /// What a target without a stated quality is taken for.
 const QUALITY_ASSUMED: f64 = 0.5;
 
@@ -39,6 +44,17 @@ pub struct Signals {
     pub rate_limited: f64,
     /// The place of its region in the ring, from 1; one more than the last for a region that is not in it.
     pub distance: f64,
+    /// What is left of its rate limits, over what the next seconds need of them: above 0, and 1 where that is enough.
+    #[serde(skip_serializing_if = "is_plenty", default = "plenty")]
+    pub room: f64,
+}
+
+fn plenty() -> f64 {
+    1.0
+}
+
+fn is_plenty(room: &f64) -> bool {
+    *room >= plenty()
 }
 
 /// Regions from the nearest to the farthest, for one caller.
@@ -81,6 +97,7 @@ impl Signals {
             p_success: view.p_success,
             rate_limited: view.rate_limited,
             distance: ring.distance(target.region.as_deref()),
+            room: room(traits, view),
         }
     }
 
@@ -109,6 +126,7 @@ impl Signals {
             ("reliability", liked(prefer.reliability, self.p_success)),
             ("load", disliked(prefer.load, 1.0 + self.rate_limited)),
             ("distance", disliked(prefer.distance, self.distance)),
+            ("room", liked(prefer.room, self.room)),
         ])
     }
 }
@@ -118,7 +136,7 @@ impl Signals {
 pub struct Contributions(pub [(&'static str, f64); CONTRIBUTIONS]);
 
 /// The weight, and one signal for each exponent of `Prefer`.
-pub const CONTRIBUTIONS: usize = 8;
+pub const CONTRIBUTIONS: usize = 9;
 
 impl Contributions {
     /// In the order in which they stand: a sum of other rounding could decide a tie another way.
@@ -131,6 +149,23 @@ impl Contributions {
 impl Serialize for Contributions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0)
+    }
+}
+
+/// What is left of the limits, over what this request and those of the next [`ROOM_HORIZON_SECONDS`] need.
+fn room(traits: &Traits, view: &View) -> f64 {
+    let Some(left) = view.room else {
+        return plenty();
+    };
+    let requests = 1.0 + left.attempts_per_second * ROOM_HORIZON_SECONDS;
+    let each = cost::prompt_tokens(traits, view).as_f64() + view.answer_tokens;
+    let enough = |left: Option<f64>, needed: f64| left.map_or(plenty(), |left| left / needed);
+    let room = enough(left.requests, requests).min(enough(left.tokens, requests * each.max(1.0)));
+    // No number is none: a record may hold anything.
+    if room >= ROOM_MIN {
+        room.min(plenty())
+    } else {
+        ROOM_MIN
     }
 }
 

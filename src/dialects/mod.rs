@@ -29,6 +29,7 @@ mod outline;
 mod prefix;
 mod quirk;
 mod read;
+mod room;
 mod splice;
 mod stream;
 mod user_text;
@@ -50,6 +51,7 @@ pub use gemini::GeminiAddress;
 pub use outline::{Asked, CONSTRAINT_BYTES_MAX, Ours, Outline};
 pub use prefix::{Boundary, CACHED_TOKENS_MIN, Prefix};
 pub use quirk::{Quirk, Quirks};
+pub use room::{Allowance, ROOM_HEADERS, Room};
 pub use stream::{StreamDecoder, StreamEncoder, StreamFault, encode_end};
 pub use user_text::user_text;
 

@@ -10,15 +10,14 @@
 //!
 //! Not here: what a report says, when it is due, and what follows from it (`health/`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures::channel::oneshot;
 use futures::future::{self, Either};
-use serde::Deserialize;
 use wasm_bindgen::JsValue;
 use web_sys::Request;
-use worker::{Context, D1Database, Env, MessageBatch, MessageExt};
+use worker::{Context, Env, MessageBatch, MessageExt};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::clock::{now, random, sleep};
@@ -294,7 +293,9 @@ pub async fn consume(batch: MessageBatch<JsValue>, env: &Env, context: &Context)
     }
     match folded {
         Ok(text) => publish(text, env, context).await,
-        Err(error) => worker::console_error!("a batch of health reports will be retried: {error}"),
+        Err(Thrown) => worker::console_error!(
+            "a batch of health reports could not be stored, and will be retried"
+        ),
     }
 }
 
@@ -305,43 +306,40 @@ const SELECT: &str = "SELECT number, snapshot FROM health WHERE id = 1";
 /// Nothing is written where another consumer has been quicker.
 const UPDATE: &str = "UPDATE health SET number = ?1 + 1, snapshot = ?2 WHERE id = 1 AND number = ?1 RETURNING number";
 
-#[derive(Deserialize)]
-struct Row {
-    number: f64,
-    snapshot: String,
-}
-
 /// The new snapshot.
-async fn fold(reports: &[Report], env: &Env) -> worker::Result<String> {
-    let database = env.d1("DB")?;
+async fn fold(reports: &[Report], env: &Env) -> Result<String, Thrown> {
+    let database = js::get(env, "DB");
     ensure_table(&database).await?;
     for _ in 0..FOLD_TRIES {
-        let row = database.prepare(SELECT).first::<Row>(None).await?;
-        let (number, text) = row.map_or((0.0, String::new()), |row| (row.number, row.snapshot));
+        let row = first(&database, SELECT, &[]).await?;
+        let text = js::get_text(&row, "snapshot").unwrap_or_default();
         let now = now();
         let mut snapshot = Snapshot::parse(&text, now).unwrap_or_default();
         snapshot.fold(reports, now);
         let text = snapshot.encode();
-        let update = database
-            .prepare(UPDATE)
-            .bind(&[number.into(), text.as_str().into()])?;
-        if update.first::<f64>(Some("number")).await?.is_some() {
+        let update = [js::get(&row, "number"), text.as_str().into()];
+        if first(&database, UPDATE, &update).await?.is_object() {
             return Ok(text);
         }
     }
-    Err(worker::Error::RustError(format!(
-        "another consumer was quicker {FOLD_TRIES} times"
-    )))
+    Err(Thrown)
 }
 
-async fn ensure_table(database: &D1Database) -> worker::Result<()> {
+/// The first row that a statement gives, or null.
+async fn first(database: &JsValue, sql: &str, parameters: &[JsValue]) -> Result<JsValue, Thrown> {
+    let statement = js::call_now(database, "prepare", &[sql.into()])?;
+    let statement = js::call_now(&statement, "bind", parameters)?;
+    js::call(&statement, "first", &[]).await
+}
+
+async fn ensure_table(database: &JsValue) -> Result<(), Thrown> {
     thread_local! {
-        static IS_MADE: RefCell<bool> = const { RefCell::new(false) };
+        static IS_MADE: Cell<bool> = const { Cell::new(false) };
     }
-    if !IS_MADE.with_borrow(|is_made| *is_made) {
-        let statements = vec![database.prepare(CREATE), database.prepare(START)];
-        database.batch(statements).await?;
-        IS_MADE.with_borrow_mut(|is_made| *is_made = true);
+    if !IS_MADE.get() {
+        first(database, CREATE, &[]).await?;
+        first(database, START, &[]).await?;
+        IS_MADE.set(true);
     }
     Ok(())
 }

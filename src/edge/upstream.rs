@@ -21,6 +21,7 @@ use super::clock::now;
 use super::google;
 use super::js::{self, Thrown};
 use crate::chat::AttemptFailure;
+use crate::dialects::ROOM_HEADERS;
 use crate::exchange::{Binding, Call, CredentialPlace, Input, ProviderHead};
 use crate::providers::sigv4::{self, Scope};
 
@@ -164,6 +165,7 @@ async fn send(
         error_type: (response.status() >= 300)
             .then(|| text("x-amzn-errortype"))
             .flatten(),
+        room: room(text),
     };
     // What is JSON is read whole, whatever was asked for.
     let is_relayed = may_relay && head.status < 300 && !head.content_type.contains("json");
@@ -182,6 +184,18 @@ async fn send(
         None => Body::ended(),
     };
     Ok((head, body))
+}
+
+/// What the provider says of its rate limits. Reading a header costs, so a family is known by its first two.
+fn room(text: impl Fn(&str) -> Option<String>) -> Vec<Option<String>> {
+    for [requests, tokens, others @ ..] in &ROOM_HEADERS {
+        let first = [text(requests), text(tokens)];
+        if first.iter().any(Option::is_some) {
+            let others = others.iter().map(|name| text(name));
+            return first.into_iter().chain(others).collect();
+        }
+    }
+    Vec::new()
 }
 
 async fn whole(response: &Response) -> Result<Vec<u8>, Thrown> {

@@ -30,7 +30,7 @@ use std::borrow::Cow;
 use crate::chat::{Answer, AttemptFailure, ProviderError};
 use crate::config::Midstream;
 use crate::decide::{Candidate, Plan};
-use crate::dialects::Endpoint;
+use crate::dialects::{Endpoint, Room};
 use crate::health::{Health, Observation};
 use crate::journal::{Ending, Explanation, Record};
 use crate::units::{Millis, UnixMillis};
@@ -67,6 +67,8 @@ pub struct ProviderHead {
     pub retry_after_ms: Option<String>,
     /// AWS's name for what went wrong: `x-amzn-errortype`.
     pub error_type: Option<String>,
+    /// The values of one family of `dialects::ROOM_HEADERS`, in its order; empty where the provider sends neither.
+    pub room: Vec<Option<String>>,
 }
 
 /// What happened. Attempts are numbered from 0 in the order of their `Send`.
@@ -250,6 +252,12 @@ impl Exchange {
         let Some(running) = running.filter(|running| running.headers_at.is_none()) else {
             return;
         };
+        if let Some(room) = Room::parse(&head.room, now)
+            && let Some(target) = running.target()
+        {
+            let secret = running.secret.as_deref().unwrap_or_default();
+            health.note_room(&target.health_key(), secret, room);
+        }
         if let Err(failed) = running.head(head, now) {
             self.fail(attempt, failed, health, now, outputs);
         }

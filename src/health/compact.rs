@@ -1,51 +1,107 @@
-//! A digest on the wire: its sums as one array of numbers, rounded to six digits, without the zeros at its end.
+//! What is told of a target, on the wire: one array of numbers, rounded to six digits, without the zeros at its end.
 //!
-//! Named fields would be four times as long, and there is a digest for each target and `PoP`. The instant is not in the
-//! array: whoever holds many digests has decayed them to one. Numbers may be added at the end: what is not there is 0.
+//! First the verdict in four numbers, all 0 where there is none; then the digest's sums. Named fields would be four times
+//! as long, and there is such an array for each target and `PoP`. The instant of the sums is not in it: whoever holds many
+//! has decayed them to one. Numbers may be added at the end: what is not there is 0.
 //!
 //! What arrives is believed only if it can be: numbers that no observations give are taken for nothing at all.
 
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digest::{Digest, LogMean};
 use super::learned::{Learned, Mean};
+use super::report::{Told, Verdict};
+use super::standing::State;
 use crate::units::UnixMillis;
 
 /// Numbers of one digest.
 const FIGURES: usize = 21;
+/// Numbers of one verdict: since when, the state, until when or 0, and its count.
+const WORDS: usize = 4;
 /// No isolate sees more within some half-lives.
 const WEIGHT_MAX: f64 = 1e9;
 /// Sums of successes may be this much over those of attempts, by rounding.
 const ROUNDING: f64 = 1e-3;
+/// What is below a millionth is none.
+const FIGURE_MIN: f64 = 1e-6;
 
-pub(super) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
-    let figures = figures(digest).map(rounded);
-    let last = figures.iter().rposition(|figure| *figure != 0.0);
-    serializer.collect_seq(figures.iter().take(last.map_or(0, |last| last + 1)))
+impl Serialize for Told {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut numbers: Vec<f64> = words(self.verdict).to_vec();
+        numbers.extend(figures(&self.digest).map(rounded));
+        while numbers.last() == Some(&0.0) {
+            numbers.pop();
+        }
+        numbers.serialize(serializer)
+    }
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
-    let given = Vec::<f64>::deserialize(deserializer)?;
-    let mut figures = [0.0; FIGURES];
-    for (figure, given) in figures.iter_mut().zip(given) {
-        *figure = given;
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = Vec::<f64>::deserialize(deserializer)?;
+        let mut words = [0.0; WORDS];
+        let mut figures = [0.0; FIGURES];
+        for (number, given) in words.iter_mut().chain(&mut figures).zip(given) {
+            *number = given;
+        }
+        let digest = digest(figures);
+        let is_possible = is_possible(&digest);
+        Ok(Self {
+            digest: if is_possible {
+                digest
+            } else {
+                Digest::default()
+            },
+            verdict: verdict(words),
+        })
     }
-    let digest = digest(figures);
-    Ok(if is_possible(&digest) {
-        digest
-    } else {
-        Digest::default()
-    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "instants and spans in milliseconds are below 2^53"
+)]
+fn words(verdict: Option<Verdict>) -> [f64; WORDS] {
+    let Some(Verdict { at, state }) = verdict else {
+        return [0.0; WORDS];
+    };
+    let (kind, until, count) = match state {
+        State::Admitted => (1.0, 0, 0),
+        State::Ejected { until, count } => (2.0, until.0, count),
+        State::Probing { until, count } => (3.0, until.0, count),
+        State::Recovering { successes } => (4.0, 0, successes),
+    };
+    [at.0 as f64, kind, until as f64, f64::from(count)]
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the conversions saturate, which is meant"
+)]
+fn verdict([at, kind, until, count]: [f64; WORDS]) -> Option<Verdict> {
+    let (until, count) = (UnixMillis(until as u64), count as u32);
+    let state = match kind as u8 {
+        1 => State::Admitted,
+        2 => State::Ejected { until, count },
+        3 => State::Probing { until, count },
+        4 => State::Recovering { successes: count },
+        _ => return None,
+    };
+    let at = UnixMillis(at as u64);
+    Some(Verdict { at, state })
 }
 
 /// To six significant digits.
 fn rounded(figure: f64) -> f64 {
-    if figure == 0.0 || !figure.is_finite() {
+    if !(FIGURE_MIN..=f64::MAX).contains(&figure.abs()) {
         return 0.0;
     }
-    let scale = libm::pow(10.0, 5.0 - libm::floor(libm::log10(figure.abs())));
-    let rounded = libm::round(figure * scale) / scale;
-    if rounded.is_finite() { rounded } else { 0.0 }
+    let mut scale = 1.0;
+    while figure.abs() * scale < 1e5 {
+        scale *= 10.0;
+    }
+    libm::round(figure * scale) / scale
 }
 
 fn figures(digest: &Digest) -> [f64; FIGURES] {

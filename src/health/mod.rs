@@ -24,6 +24,7 @@ mod digest;
 mod learned;
 mod place;
 mod report;
+mod room;
 mod sharing;
 mod snapshot;
 mod standing;
@@ -36,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::chat::{AttemptFailure, Usage};
-use crate::dialects::Prefix;
+use crate::dialects::{Prefix, Room};
 use crate::units::{Millis, Tokens, UnixMillis};
 
 pub use budget::{RETRY_FLOOR, RETRY_RATIO, RetryBudget};
@@ -44,6 +45,7 @@ pub use digest::Digest;
 pub use learned::{CACHE_HITS_PRIOR, Expected, LEARNED_HALF_LIFE, Learned, PROMPT_FACTOR_MAX};
 pub use place::{ISOLATES_MAX, Place};
 pub use report::{REPORT_INTERVAL, REPORT_TARGETS_MAX, Report, Told, Verdict, report_due};
+pub use room::RoomLeft;
 pub use sharing::Here;
 pub use snapshot::{REPORT_LIFETIME, SENDERS_MAX, SNAPSHOT_CELLS_MAX, Snapshot};
 pub use standing::{Admission, Standing, State};
@@ -130,6 +132,9 @@ pub struct View {
     /// How long ago anything was last heard of the route's targets. Widens the choice.
     #[serde(rename = "age_ms", skip_serializing_if = "is_none", default)]
     pub age: Millis,
+    /// What is left of its rate limits; absent where its provider does not tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub room: Option<RoomLeft>,
     pub admission: Admission,
 }
 
@@ -196,6 +201,13 @@ impl Health {
         if let Some(standing) = self.targets.get_mut(target) {
             standing.observe(xxh3_64(scope.as_bytes()), observation, now);
             self.sharing.note(standing);
+        }
+    }
+
+    /// Takes what a target's answer told of its rate limits, for the key of this name.
+    pub fn note_room(&mut self, target: &str, secret: &str, room: Room) {
+        if let Some(standing) = self.targets.get_mut(target) {
+            standing.note_room(xxh3_64(secret.as_bytes()), room);
         }
     }
 

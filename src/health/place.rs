@@ -5,9 +5,7 @@
 //! isolates that write at once lose nothing for good, though the cache has no transactions: each puts its place again.
 //! And a reader leaves out its own place, so that it never counts an observation twice.
 
-use serde::{Deserialize, Serialize};
-
-use super::report::{REPORT_VERSION, Report};
+use super::report::Report;
 use crate::units::{Millis, UnixMillis};
 
 /// Isolates of one entry, the newest first. A data centre has more only for a Worker under a load that fills digests
@@ -16,10 +14,9 @@ pub const ISOLATES_MAX: usize = 32;
 /// An isolate that has not told anything for this long is forgotten: by then what it knew counts a sixteenth.
 const PLACE_LIFETIME: Millis = Millis(120_000);
 
-/// The entry of one `PoP`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The entry of one `PoP`: the isolates' reports, in the order of their names.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Place {
-    v: u32,
     isolates: Vec<Report>,
 }
 
@@ -27,18 +24,14 @@ impl Place {
     /// Reads the entry; an empty one where it cannot be read.
     #[must_use]
     pub fn parse(text: &str, now: UnixMillis) -> Self {
-        let place: Option<Self> = serde_json::from_str(text).ok();
-        let place = place.filter(|place| place.v == REPORT_VERSION);
-        let isolates = place.map(|place| place.isolates).unwrap_or_default();
-        let checked = isolates
-            .into_iter()
-            .filter_map(|report| report.checked(now));
+        let reports: Vec<Report> = serde_json::from_str(text).unwrap_or_default();
+        let checked = reports.into_iter().filter_map(|report| report.checked(now));
         Self::of(checked.collect())
     }
 
     #[must_use]
     pub fn encode(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        serde_json::to_string(&self.isolates).unwrap_or_default()
     }
 
     /// The newer of each isolate's reports, at most [`ISOLATES_MAX`].
@@ -46,20 +39,24 @@ impl Place {
     pub fn of(reports: Vec<Report>) -> Self {
         let mut isolates: Vec<Report> = Vec::new();
         for report in reports {
-            let is_same = |known: &&mut Report| known.sender == report.sender;
-            match isolates.iter_mut().find(is_same) {
-                Some(known) if known.number < report.number => *known = report,
-                Some(_) => {}
-                None => isolates.push(report),
+            let place = isolates.binary_search_by(|known| known.sender.cmp(&report.sender));
+            match place {
+                Err(place) => isolates.insert(place, report),
+                Ok(place) => {
+                    let known = isolates.get_mut(place);
+                    if let Some(known) = known.filter(|known| known.number < report.number) {
+                        *known = report;
+                    }
+                }
             }
         }
-        // No two compare equal: their senders differ.
-        isolates.sort_unstable_by(|a, b| b.at.cmp(&a.at).then_with(|| a.sender.cmp(&b.sender)));
-        isolates.truncate(ISOLATES_MAX);
-        Self {
-            v: REPORT_VERSION,
-            isolates,
+        while isolates.len() > ISOLATES_MAX {
+            let places = isolates.iter().enumerate();
+            let oldest = places.min_by_key(|(_, report)| (report.at, &report.sender));
+            let oldest = oldest.map(|(place, _)| place);
+            isolates.remove(oldest.unwrap_or_default());
         }
+        Self { isolates }
     }
 
     #[must_use]

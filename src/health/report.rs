@@ -11,8 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::compact;
-use super::digest::Digest;
+use super::digest::{Digest, WEIGHT_MIN};
 use super::standing::State;
 use crate::units::{Millis, UnixMillis};
 
@@ -50,33 +49,39 @@ pub struct Report {
 /// What is told, by what it is told of.
 pub type Tidings = BTreeMap<String, Told>;
 
-/// Drops what rests on the least, until at most `count_max` are left.
+/// Drops what rests on the least, to a factor of two, until at most `count_max` are left.
 pub(super) fn keep_best_known(tidings: &mut Tidings, count_max: usize) {
-    let excess = tidings.len().saturating_sub(count_max);
+    let mut excess = tidings.len().saturating_sub(count_max);
     if excess == 0 {
         return;
     }
-    // Weights are not negative, so their bits sort as they do.
-    let weight = |(name, told): (&String, &Told)| (told.digest.attempts.to_bits(), name.clone());
-    let mut weights: Vec<(u64, String)> = tidings.iter().map(weight).collect();
-    weights.sort_unstable();
-    for (_, name) in weights.into_iter().take(excess) {
-        tidings.remove(&name);
+    // No sort: it would be six kilobytes of code for what hardly ever happens.
+    let mut least = WEIGHT_MIN;
+    while tidings
+        .values()
+        .filter(|told| told.digest.attempts > least)
+        .count()
+        > count_max
+    {
+        least *= 2.0;
     }
+    tidings.retain(|_, told| {
+        let goes = excess > 0 && told.digest.attempts <= least;
+        excess -= usize::from(goes);
+        !goes
+    });
 }
 
 /// What is told of one target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Told {
-    #[serde(rename = "d", with = "compact", default)]
     pub digest: Digest,
     /// Absent where it has always been admitted.
-    #[serde(rename = "s", skip_serializing_if = "Option::is_none", default)]
     pub verdict: Option<Verdict>,
 }
 
 /// Whether a target is admitted, and since when. Of two, the newer one counts.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
     pub at: UnixMillis,
     pub state: State,

@@ -149,18 +149,18 @@ impl Health {
 
     /// The targets of which this isolate knows most, as it would tell them.
     fn known_targets(&self, now: UnixMillis) -> Tidings {
-        let told = self
-            .targets
-            .iter()
-            .filter(|(target, _)| target.len() <= TARGET_NAME_BYTES_MAX)
-            .map(|(target, standing)| (target.clone(), standing.told(now)));
         let is_resting = |told: &Told| {
             let verdict = told.verdict;
             verdict.is_some_and(|verdict| verdict.state.until().is_some())
         };
-        let mut told: Tidings = told
-            .filter(|(_, told)| !told.digest.is_faint() || is_resting(told))
-            .collect();
+        let mut told = Tidings::new();
+        for (target, standing) in &self.targets {
+            let it = standing.told(now);
+            let is_telling = !it.digest.is_faint() || is_resting(&it);
+            if is_telling && target.len() <= TARGET_NAME_BYTES_MAX {
+                told.insert(target.clone(), it);
+            }
+        }
         keep_best_known(&mut told, REPORT_TARGETS_MAX);
         told
     }

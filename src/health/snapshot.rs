@@ -50,6 +50,7 @@ const BETWEEN: char = '\n';
 
 /// Which reports of one sender are in the snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "HeardWire", into = "HeardWire")]
 struct Heard {
     sender: String,
     /// The highest number.
@@ -234,6 +235,27 @@ impl Snapshot {
             known.any(|(_, known)| known == pop)
         };
         self.pops.retain(|(pop, _)| is_known(pop));
+    }
+}
+
+/// Sender, last number, bits, and when.
+type HeardWire = (String, u64, u64, u64);
+
+impl From<HeardWire> for Heard {
+    fn from((sender, last, seen, at): HeardWire) -> Self {
+        let at = UnixMillis(at);
+        Self {
+            sender,
+            last,
+            seen,
+            at,
+        }
+    }
+}
+
+impl From<Heard> for HeardWire {
+    fn from(heard: Heard) -> Self {
+        (heard.sender, heard.last, heard.seen, heard.at.0)
     }
 }
 

@@ -17,9 +17,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::digest::Digest;
 use super::report::{Told, Verdict};
+use super::room::Rooms;
 use super::voices::Voices;
 use super::{Observation, View};
 use crate::chat::{AttemptFailure, Phase};
+use crate::dialects::Room;
 use crate::units::{Millis, Tokens, UnixMillis};
 
 /// Failures in a row that eject.
@@ -79,6 +81,7 @@ pub struct Standing {
     /// What the region and the world have seen, each as the prior of the nearer one.
     far: Digest,
     voices: Voices,
+    rooms: Rooms,
     state: State,
     changed_at: UnixMillis,
     /// Whether the state follows from what others say, and is not to be told on.
@@ -91,8 +94,7 @@ pub struct Standing {
 }
 
 /// Where a target stands between its ejections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum State {
     #[default]
     Admitted,
@@ -166,6 +168,10 @@ impl Standing {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.sound_streams >= SOUND_STREAMS_MIN
+    }
+
+    pub(super) fn note_room(&mut self, key: u64, room: Room) {
+        self.rooms.take(key, room);
     }
 
     /// Notes a stream: sound is one of readable events alone, with its end marker, that ended by itself.
@@ -350,6 +356,7 @@ impl Standing {
             cache_written: digest.learned.cache_written(),
             warm_tokens: Tokens(0),
             age: Millis(0),
+            room: self.rooms.left(self.voices.per_second(now), now),
             admission: self.admission(turns, now),
         }
     }

@@ -77,6 +77,12 @@ impl Voices {
         weight
     }
 
+    /// How many attempts there are in a second, of late.
+    pub(super) fn per_second(mut self, now: UnixMillis) -> f64 {
+        self.decay(now);
+        self.all * std::f64::consts::LN_2 / HALF_LIFE.as_seconds()
+    }
+
     pub(super) fn success(&mut self, scope: u64, now: UnixMillis) {
         self.row = Row::default();
         let [last, before] = self.succeeded;

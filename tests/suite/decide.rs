@@ -498,7 +498,7 @@ fn expected_cost_counts_the_answer_up_to_the_clients_limit() {
 }
 
 /// Two targets that differ in nothing but what `fields` and `views` say, at temperature 1; the first one's share.
-fn share_of_first(fields: [&str; 2], views: [View; 2], rest: &str) -> f64 {
+fn share_of_first(fields: [&str; 2], views: &[View; 2], rest: &str) -> f64 {
     let target = |place: usize| {
         format!(
             "{{\"id\":\"t{place}\",\"provider\":\"openai\",\"model\":\"m\"{}}}",
@@ -506,7 +506,7 @@ fn share_of_first(fields: [&str; 2], views: [View; 2], rest: &str) -> f64 {
         )
     };
     let text = format!("{{\"targets\":[{},{}]{rest}}}", target(0), target(1));
-    plan(&traits(), &route(&text), &views, 1).candidates[0].share
+    plan(&traits(), &route(&text), views, 1).candidates[0].share
 }
 
 fn assert_share(share: f64, expected: f64) {
@@ -523,7 +523,7 @@ fn every_exponent_weighs_its_own_signal() {
         ..base
     };
     assert_share(
-        share_of_first(same, [faster, base], r#","prefer":{"ttft":2}"#),
+        share_of_first(same, &[faster, base], r#","prefer":{"ttft":2}"#),
         0.8,
     );
     let quicker = View {
@@ -531,7 +531,7 @@ fn every_exponent_weighs_its_own_signal() {
         ..base
     };
     assert_share(
-        share_of_first(same, [quicker, base], r#","prefer":{"speed":2}"#),
+        share_of_first(same, &[quicker, base], r#","prefer":{"speed":2}"#),
         0.8,
     );
     let shaky = View {
@@ -539,12 +539,12 @@ fn every_exponent_weighs_its_own_signal() {
         ..base
     };
     assert_share(
-        share_of_first(same, [base, shaky], r#","prefer":{"reliability":2}"#),
+        share_of_first(same, &[base, shaky], r#","prefer":{"reliability":2}"#),
         0.8,
     );
     let quality = [r#","quality":0.8"#, r#","quality":0.4"#];
     assert_share(
-        share_of_first(quality, [base; 2], r#","prefer":{"quality":2}"#),
+        share_of_first(quality, &[base; 2], r#","prefer":{"quality":2}"#),
         0.8,
     );
     let limited = View {
@@ -552,7 +552,7 @@ fn every_exponent_weighs_its_own_signal() {
         ..base
     };
     assert_share(
-        share_of_first(same, [base, limited], r#","prefer":{"load":2}"#),
+        share_of_first(same, &[base, limited], r#","prefer":{"load":2}"#),
         0.8,
     );
     for other in [
@@ -561,7 +561,7 @@ fn every_exponent_weighs_its_own_signal() {
         [base, shaky],
         [base, limited],
     ] {
-        assert_share(share_of_first(same, other, ""), 0.5);
+        assert_share(share_of_first(same, &other, ""), 0.5);
     }
 }
 
@@ -574,7 +574,7 @@ fn old_figures_widen_the_choice_by_what_rests_on_them() {
             ..View::default()
         })
     };
-    let share = |age, rest| share_of_first([r#","weight":2"#, ""], views(age), rest);
+    let share = |age, rest| share_of_first([r#","weight":2"#, ""], &views(age), rest);
     let fastest = r#","prefer":{"ttft":1},"temperature":0"#;
     assert_share(share(10_000, fastest), 1.0);
     // Three half-lives past what is fresh, the temperature is seven eighths of a quarter.
@@ -594,10 +594,13 @@ fn old_figures_widen_the_choice_by_what_rests_on_them() {
 fn temperature_sharpens_the_split() {
     let weights = [r#","weight":2"#, r#","weight":1"#];
     let views = [View::default(); 2];
-    assert_share(share_of_first(weights, views, ""), 2.0 / 3.0);
-    assert_share(share_of_first(weights, views, r#","temperature":0.5"#), 0.8);
+    assert_share(share_of_first(weights, &views, ""), 2.0 / 3.0);
     assert_share(
-        share_of_first(weights, views, r#","temperature":1000"#),
+        share_of_first(weights, &views, r#","temperature":0.5"#),
+        0.8,
+    );
+    assert_share(
+        share_of_first(weights, &views, r#","temperature":1000"#),
         0.500_173_286_759_860_8,
     );
 }
@@ -606,7 +609,7 @@ fn temperature_sharpens_the_split() {
 fn recovering_target_has_its_share_of_its_weight() {
     let mut views = [View::default(); 2];
     views[0].admission = Admission::Recovering { share: 0.25 };
-    assert_share(share_of_first(["", ""], views, ""), 0.2);
+    assert_share(share_of_first(["", ""], &views, ""), 0.2);
 }
 
 #[test]
@@ -692,7 +695,7 @@ fn strategies_find_what_their_names_say() {
     let good = [r#","quality":0.9"#, r#","quality":0.8"#];
     let same = ["", ""];
     let share = |strategy: &str, fields, views| {
-        share_of_first(fields, views, &format!(",\"strategy\":\"{strategy}\""))
+        share_of_first(fields, &views, &format!(",\"strategy\":\"{strategy}\""))
     };
     assert_share(share("priority", same, [base; 2]), 1.0);
     assert_share(share("weighted", [r#","weight":3"#, ""], [base; 2]), 0.75);

@@ -13,7 +13,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use waypost::classify::Traits;
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource, plan};
-use waypost::health::View;
+use waypost::health::{RoomLeft, View};
 use waypost::journal::{Decision, Explanation};
 use waypost::units::Tokens;
 
@@ -234,18 +234,19 @@ proptest! {
         prefer in prop::array::uniform7(0.0_f64..10.0),
         (weight, price, quality) in (0.01_f64..100.0, 0.0_f64..50.0, 0.05_f64..1.0),
         (p_success, ttft_seconds, seconds_per_token) in (0.01_f64..0.99, 0.05_f64..20.0, 0.001_f64..0.5),
-        rate_limited in 0.0_f64..20.0,
+        (rate_limited, by_room, left) in (0.0_f64..20.0, 0.0_f64..10.0, 0.01_f64..2.0),
     ) {
         let [by_price, ttft, speed, by_quality, reliability, load, by_distance] = prefer;
         // The rule's exponent counts, not the route's own.
         let text = format!(
             "{{\"targets\":[{{\"provider\":\"openai\",\"model\":\"m\",\"weight\":{weight},\"quality\":{quality},\
              \"usd_per_mtok\":{{\"in\":{price},\"out\":{price}}}}}],\"ring\":{{\"*\":[\"eu\",\"us\"]}},\"prefer\":{{\"price\":{by_price},\"ttft\":{ttft},\
-             \"speed\":{speed},\"quality\":11,\"reliability\":{reliability},\"load\":{load},\"distance\":{by_distance}}},\
+             \"speed\":{speed},\"quality\":11,\"reliability\":{reliability},\"load\":{load},\"distance\":{by_distance},\"room\":{by_room}}},\
              \"rules\":[{{\"when\":{{\"key\":\"web\"}},\"prefer\":{{\"quality\":{by_quality}}}}}]}}"
         );
         let route = Route::parse("r", &text, &Catalogue::default()).unwrap().value;
-        let view = View { p_success, ttft_seconds, seconds_per_token, rate_limited, ..View::default() };
+        let room = Some(RoomLeft { requests: Some(left), ..RoomLeft::default() });
+        let view = View { p_success, ttft_seconds, seconds_per_token, rate_limited, room, ..View::default() };
         let traits = Traits { prompt_tokens: Tokens(1_000), key: "web".to_owned(), ..Traits::default() };
         let plan = plan(&traits, &route, &[view], 1);
         let seed = Seed { value: 1, source: SeedSource::Random };
@@ -263,6 +264,7 @@ proptest! {
             ("reliability", reliability * libm::log(p_success)),
             ("load", -load * libm::log(1.0 + rate_limited)),
             ("distance", -by_distance * libm::log(3.0)),
+            ("room", by_room * libm::log(left.min(1.0))),
         ]);
         let sum: f64 = terms.iter().map(|(_, term)| term).sum();
         prop_assert_eq!(sum.to_bits(), plan.candidates[0].score.to_bits());

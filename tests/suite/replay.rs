@@ -109,6 +109,7 @@ fn health() -> impl Strategy<Value = View> {
                 cache_written,
                 ttft_p95_seconds: None,
                 age: Millis(0),
+                room: None,
                 admission,
             }
         },

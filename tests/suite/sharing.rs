@@ -434,20 +434,21 @@ fn a_snapshot_of_a_usual_size_is_small() {
 fn what_cannot_be_is_not_believed() {
     let parse = |digest: &str| {
         let text = format!(
-            r#"{{"v":1,"sender":"a","number":1,"at":5,"pop":"FRA","region":"EU","targets":{{"t":{{"d":{digest}}}}}}}"#
+            r#"{{"v":1,"sender":"a","number":1,"at":5,"pop":"FRA","region":"EU","targets":{{"t":{digest}}}}}"#
         );
         Report::parse(&text, UnixMillis(9)).map(|report| report.targets["t"].digest.attempts)
     };
-    assert_eq!(parse("[3,1]"), Some(3.0));
+    assert_eq!(parse("[0,0,0,0,3,1]"), Some(3.0));
     for impossible in [
-        "[-1]",
-        "[1,2]",
-        "[1e300,1]",
-        "[1,1,-1]",
-        "[0,0,0,9,1,0]",
-        "[0,0,0,0,-1,1]",
+        "-1",
+        "1,2",
+        "1e300,1",
+        "1,1,-1",
+        "0,0,0,9,1,0",
+        "0,0,0,0,-1,1",
     ] {
-        assert_eq!(parse(impossible), Some(0.0), "{impossible}");
+        let digest = format!("[0,0,0,0,{impossible}]");
+        assert_eq!(parse(&digest), Some(0.0), "{impossible}");
     }
     assert_eq!(parse("[1,1]]"), None);
     assert_eq!(Snapshot::parse("{}", UnixMillis(9)), None);

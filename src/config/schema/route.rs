@@ -184,6 +184,11 @@ pub static PREFER: Description = Description::new(
             "A region that is near to the caller; needs `ring`.",
             EXPONENT,
         ),
+        Field::optional(
+            "room",
+            "Rate limits that leave room for what is needed; counts only where they do not. Default 1.",
+            EXPONENT,
+        ),
     ],
 );
 
