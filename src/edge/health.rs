@@ -37,6 +37,9 @@ const CALL_LIMIT: Millis = Millis(2_000);
 const TIMER_LOST: Millis = Millis(5_000);
 /// How long the cache keeps the `PoP`'s entry; what is in it fades sooner.
 const PLACE_CACHE_CONTROL: &str = "max-age=120";
+/// Times that a report is put into it, and how long after each it is looked for, or up to twice that.
+const PLACE_TRIES: u32 = 4;
+const PLACE_LOOK: Millis = Millis(150);
 /// KV takes one write a second for a key.
 const PUT_INTERVAL: Millis = Millis(1_000);
 /// Folds of one batch, where another consumer was quicker.
@@ -252,15 +255,24 @@ async fn read_place() -> Result<Place, Thrown> {
     Ok(Place::parse(&text.as_string().unwrap_or_default(), now).at(now))
 }
 
-/// Puts this isolate's report beside those of the others, and takes theirs.
+/// Puts this isolate's report beside those of the others, and takes theirs. The cache has no transactions: another isolate
+/// that wrote at the same time may have put this report out, so it is looked for again.
 async fn put_place(report: Report) -> Result<(), Thrown> {
-    let others = read_place().await?;
-    with(|health| health.take_place(&others, now()));
-    let place = others.joined(Place::of(vec![report]));
-    let headers = js::object(&[("cache-control", PLACE_CACHE_CONTROL.into())]);
-    let init = js::object(&[("headers", headers.into())]);
-    let response = js::construct("Response", &[place.encode().into(), init.into()])?;
-    js::call(&cache(), "put", &[place_url(), response]).await?;
+    for try_number in 0..PLACE_TRIES {
+        if try_number > 0 {
+            sleep(Millis(PLACE_LOOK.0 + random() % PLACE_LOOK.0)).await;
+        }
+        let others = read_place().await?;
+        with(|health| health.take_place(&others, now()));
+        if others.has(&report) {
+            break;
+        }
+        let place = others.joined(Place::of(vec![report.clone()]));
+        let headers = js::object(&[("cache-control", PLACE_CACHE_CONTROL.into())]);
+        let init = js::object(&[("headers", headers.into())]);
+        let response = js::construct("Response", &[place.encode().into(), init.into()])?;
+        js::call(&cache(), "put", &[place_url(), response]).await?;
+    }
     Ok(())
 }
 

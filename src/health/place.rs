@@ -2,7 +2,8 @@
 //!
 //! Each isolate has a place of its own in the entry and puts all that it knows there, under a growing number. Two
 //! versions of the entry join by taking the newer of each place, which commutes, associates and may be repeated. So two
-//! isolates that write at once lose nothing for good, though the cache has no transactions: each puts its place again.
+//! isolates that write at once lose nothing, though the cache has no transactions: each looks again soon, and puts its
+//! place once more if it is gone.
 //! And a reader leaves out its own place, so that it never counts an observation twice.
 
 use super::report::Report;
@@ -72,6 +73,13 @@ impl Place {
         self.isolates
             .retain(|report| now.since(report.at) < PLACE_LIFETIME);
         self
+    }
+
+    /// Whether this report, or a newer one of its isolate, is here.
+    #[must_use]
+    pub fn has(&self, report: &Report) -> bool {
+        let mut isolates = self.isolates.iter();
+        isolates.any(|known| known.sender == report.sender && known.number >= report.number)
     }
 
     #[must_use]

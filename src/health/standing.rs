@@ -40,8 +40,10 @@ pub(super) const RETRY_AFTER_MAX: Millis = Millis(600_000);
 const SOUND_STREAMS_MIN: u32 = 5;
 /// Successes after which a readmitted target has its whole share again.
 const RAMP: u32 = 8;
-/// How long one isolate of a `PoP` may probe before it is another's turn: what came of it is known to all by then.
-pub(super) const TURN: Millis = Millis(3_000);
+/// How long it is one isolate's turn to probe, where several share a `PoP`, and in how much of it a probe may begin: what
+/// came of it is known to all before the next turn.
+const TURN: Millis = Millis(5_000);
+const TURN_OPEN: Millis = Millis(2_000);
 /// A shorter silence between two pieces is no failure of the target's, whatever a route has it be.
 const IDLE_MIN: Millis = Millis(1_000);
 /// Nor is an answer that took less than this: a route's own limit on whole exchanges says nothing about a target.
@@ -149,7 +151,9 @@ impl Turns<'_> {
         if self.peers.is_empty() {
             return now;
         }
-        let turn = now.since(since).0 / TURN.0;
+        let passed = now.since(since).0;
+        let is_open = passed % TURN.0 < TURN_OPEN.0;
+        let turn = passed / TURN.0 + u64::from(!is_open);
         let owns = |turn: &u64| {
             let draw = xxh3_64_with_seed(self.target.as_bytes(), since.0 ^ turn.rotate_left(32));
             let lot = |isolate: &String| xxh3_64_with_seed(isolate.as_bytes(), draw);
