@@ -326,7 +326,7 @@ impl Edge {
     }
 
     fn check_health(&self) {
-        for (target, _) in self.health.targets() {
+        for target in self.health.targets() {
             let view = self.health.view(target, self.now);
             assert!(view.p_success > 0.0 && view.p_success < 1.0, "{view:?}");
             let figures = [

@@ -1,8 +1,9 @@
 //! What a request may ask for that not every dialect can carry.
 //!
 //! The outline notes each feature once, with the path of the first field that asks for it ([`Asks`]). What a provider
-//! can be given is a set ([`Dialect::carries`], the one place that a new dialect fills). A target that cannot carry an essential feature is no candidate; the fields of the droppable ones it cannot
-//! carry are named in a response header and in the record.
+//! can be given is a set ([`Dialect::carries`], the one place that a new dialect fills). A target that cannot carry an
+//! essential feature is no candidate; the fields of the droppable ones that it cannot carry are named in a response header
+//! and in the record.
 //!
 //! A feature is essential if the answer means something else without it, and droppable if it nudges, pays, labels or
 //! remembers. `docs/dialects.md` is the same table for people; a test compares the two.
@@ -162,88 +163,94 @@ impl Features {
     }
 }
 
+const OPENAI_CHAT: Features = Features::of(&[
+    Feature::DocumentPdf,
+    Feature::DocumentText,
+    Feature::AudioIn,
+    Feature::JsonMode,
+    Feature::Logprobs,
+    Feature::Stop,
+    Feature::BlankStop,
+    Feature::Seed,
+    Feature::FrequencyPenalty,
+    Feature::PresencePenalty,
+    Feature::HighTemperature,
+    Feature::ReasoningEffort,
+    Feature::Verbosity,
+    Feature::CacheKey,
+    Feature::ServiceTier,
+    Feature::Metadata,
+    Feature::StrictTools,
+]);
+const ANTHROPIC: Features = Features::of(&[
+    Feature::DocumentPdf,
+    Feature::DocumentText,
+    Feature::DocumentUrl,
+    Feature::Stop,
+    Feature::ManyStops,
+    Feature::Citations,
+    Feature::TopK,
+    Feature::AnthropicReasoning,
+    Feature::CacheMarkers,
+    Feature::ToolErrors,
+]);
+const OPENAI_RESPONSES: Features = Features::of(&[
+    Feature::DocumentPdf,
+    Feature::DocumentOther,
+    Feature::DocumentText,
+    Feature::DocumentUrl,
+    Feature::JsonMode,
+    Feature::Logprobs,
+    Feature::HighTemperature,
+    Feature::ReasoningEffort,
+    Feature::Verbosity,
+    Feature::OpenaiReasoning,
+    Feature::CacheKey,
+    Feature::ServiceTier,
+    Feature::Metadata,
+    Feature::StrictTools,
+]);
+const COHERE: Features = Features::of(&[
+    Feature::JsonMode,
+    Feature::Stop,
+    Feature::Seed,
+    Feature::FrequencyPenalty,
+    Feature::PresencePenalty,
+    Feature::TopK,
+    Feature::StrictTools,
+]);
+const GEMINI: Features = Features::of(&[
+    Feature::JsonMode,
+    Feature::Stop,
+    Feature::BlankStop,
+    Feature::HighTemperature,
+    Feature::GoogleReasoning,
+    Feature::ToolErrors,
+]);
+const BEDROCK: Features = Features::of(&[
+    Feature::DocumentPdf,
+    Feature::DocumentOther,
+    Feature::DocumentText,
+    Feature::Stop,
+    Feature::ManyStops,
+    Feature::Citations,
+    Feature::AnthropicReasoning,
+    Feature::CacheMarkers,
+    Feature::Metadata,
+    Feature::ToolErrors,
+]);
+
 impl Dialect {
     /// What a provider of this dialect can be given of another dialect's request.
     #[must_use]
     pub const fn carries(self) -> Features {
-        use Feature as F;
         match self {
-            Self::OpenaiChat => Features::of(&[
-                F::DocumentPdf,
-                F::DocumentText,
-                F::AudioIn,
-                F::JsonMode,
-                F::Logprobs,
-                F::Stop,
-                F::BlankStop,
-                F::Seed,
-                F::FrequencyPenalty,
-                F::PresencePenalty,
-                F::HighTemperature,
-                F::ReasoningEffort,
-                F::Verbosity,
-                F::CacheKey,
-                F::ServiceTier,
-                F::Metadata,
-                F::StrictTools,
-            ]),
-            Self::Anthropic => Features::of(&[
-                F::DocumentPdf,
-                F::DocumentText,
-                F::DocumentUrl,
-                F::Stop,
-                F::ManyStops,
-                F::Citations,
-                F::TopK,
-                F::AnthropicReasoning,
-                F::CacheMarkers,
-                F::ToolErrors,
-            ]),
-            Self::OpenaiResponses => Features::of(&[
-                F::DocumentPdf,
-                F::DocumentOther,
-                F::DocumentText,
-                F::DocumentUrl,
-                F::JsonMode,
-                F::Logprobs,
-                F::HighTemperature,
-                F::ReasoningEffort,
-                F::Verbosity,
-                F::OpenaiReasoning,
-                F::CacheKey,
-                F::ServiceTier,
-                F::Metadata,
-                F::StrictTools,
-            ]),
-            Self::Cohere => Features::of(&[
-                F::JsonMode,
-                F::Stop,
-                F::Seed,
-                F::FrequencyPenalty,
-                F::PresencePenalty,
-                F::TopK,
-                F::StrictTools,
-            ]),
-            Self::Gemini => Features::of(&[
-                F::JsonMode,
-                F::Stop,
-                F::BlankStop,
-                F::HighTemperature,
-                F::GoogleReasoning,
-                F::ToolErrors,
-            ]),
-            Self::Bedrock => Features::of(&[
-                F::DocumentPdf,
-                F::DocumentOther,
-                F::DocumentText,
-                F::Stop,
-                F::ManyStops,
-                F::Citations,
-                F::AnthropicReasoning,
-                F::CacheMarkers,
-                F::Metadata,
-                F::ToolErrors,
-            ]),
+            Self::OpenaiChat => OPENAI_CHAT,
+            Self::Anthropic => ANTHROPIC,
+            Self::OpenaiResponses => OPENAI_RESPONSES,
+            Self::Cohere => COHERE,
+            Self::Gemini => GEMINI,
+            Self::Bedrock => BEDROCK,
         }
     }
 

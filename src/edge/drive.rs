@@ -37,11 +37,6 @@ const SETTLE_MAX: Millis = Millis(2_000);
 
 type Step = Pin<Box<dyn Future<Output = (Input, Option<Body>)>>>;
 
-/// What this isolate knows of the targets.
-pub fn with_health<T>(look: impl FnOnce(&Health) -> T) -> T {
-    HEALTH.with_borrow(look)
-}
-
 /// What [`drive`] would decide now.
 pub fn explain(order: &Order) -> Explanation {
     health::look(|health| order.explain(health, now()))

@@ -10,7 +10,7 @@ use worker::Env;
 
 use super::entries::Entries;
 use super::pipeline::figures;
-use super::{caller, clock, drive, journal, respond};
+use super::{caller, clock, health, journal, respond};
 use crate::dialects::ClientError;
 use crate::exchange::ResponseHead;
 use crate::health::{Admission, Health};
@@ -40,7 +40,7 @@ pub async fn answer(
         records_lost: journal::lost() as f64,
         config_problems: problems.values().map(Vec::len).sum::<usize>() as f64,
         config: Entries::revisions(GAUGES_MAX),
-        targets: drive::with_health(targets),
+        targets: health::look(targets),
         ..figures
     };
     let head = ResponseHead {
@@ -53,8 +53,8 @@ pub async fn answer(
 
 fn targets(health: &Health) -> Vec<TargetHealth> {
     let now = clock::now();
-    let target = |(target, standing): (&str, &crate::health::Standing)| {
-        let view = standing.view(now);
+    let target = |target: &str| {
+        let view = health.view(target, now);
         TargetHealth {
             target: target.to_owned(),
             is_ejected: matches!(view.admission, Admission::Ejected { .. }),

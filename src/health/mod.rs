@@ -267,11 +267,9 @@ impl Health {
         self.keys.get(secret).is_some_and(|until| *until > now)
     }
 
-    /// Every target that has been asked, for operators.
-    pub fn targets(&self) -> impl Iterator<Item = (&str, &Standing)> {
-        self.targets
-            .iter()
-            .map(|(target, standing)| (target.as_str(), standing))
+    /// Every target that something is known of.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.targets.keys().map(String::as_str)
     }
 
     /// Forgets the target that was heard of longest ago, when full.

@@ -179,7 +179,7 @@ fn invented_models_do_not_fill_the_memory() {
             UnixMillis(number),
         );
     }
-    let known: Vec<&str> = health.targets().map(|(target, _)| target).collect();
+    let known: Vec<&str> = health.targets().collect();
     assert_eq!(known.len(), 4_096);
     assert!(known.contains(&"openai/4999") && !known.contains(&"openai/0"));
 }

@@ -1,8 +1,9 @@
 //! Writes a Converse request.
 //!
 //! What the API has no words for is refused here, and another target is asked: images by URL or of another format than
-//! its four, documents of another than its nine, without any text beside them, or outside of a user's turn, any JSON without a schema, at most one call at a time, a choice of no tool where earlier turns called some,
-//! and such turns without the tools themselves, which the API demands beside them.
+//! its four, documents of another than its nine, without any text beside them, or outside of a user's turn, any JSON
+//! without a schema, at most one call at a time, a choice of no tool where earlier turns called some, and such turns without
+//! the tools themselves, which the API demands beside them.
 //!
 //! - Instructions move to the top and are joined in their order. Turns of one role that follow each other become one, so
 //!   that all results of a turn's tools lie in one message; the API wants the roles to alternate. Blocks of white space
