@@ -405,6 +405,7 @@ pub fn parse_answer(
     provider: Dialect,
     body: &[u8],
 ) -> Result<Answer, (AttemptFailure, ProviderError)> {
+    // None of them is inlined: workerd compiles a function when it is first called, and what is inlined with it.
     let answer = match provider {
         Dialect::OpenaiChat => openai_chat::parse_answer(body)?,
         Dialect::Anthropic => anthropic::parse_answer(body)?,

@@ -42,6 +42,7 @@ struct Signed<'a> {
 /// The headers to add to a `POST` with a body of this type. `secret` is `ACCESS_KEY_ID:SECRET_ACCESS_KEY`, for temporary keys with
 /// `:SESSION_TOKEN` behind it; `None` if it is not.
 #[must_use]
+#[inline(never)]
 pub fn headers(
     secret: &str,
     url: &str,

@@ -99,6 +99,7 @@ pub(super) fn finish(reason: &str) -> FinishReason {
     }
 }
 
+#[inline(never)]
 pub(in super::super) fn parse_answer(
     body: &[u8],
 ) -> Result<Answer, (AttemptFailure, ProviderError)> {

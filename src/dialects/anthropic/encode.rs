@@ -188,6 +188,7 @@ struct Metadata<'a> {
     user_id: &'a str,
 }
 
+#[inline(never)]
 pub(in super::super) fn encode_request(
     request: &Request,
     shape: &Shape,

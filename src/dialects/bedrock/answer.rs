@@ -130,6 +130,7 @@ const EXPECTED: AttemptFailure = AttemptFailure::Malformed {
     expected: "a Converse response",
 };
 
+#[inline(never)]
 pub(in super::super) fn parse_answer(
     body: &[u8],
 ) -> Result<Answer, (AttemptFailure, ProviderError)> {

@@ -153,6 +153,7 @@ struct WireSchema<'a> {
     name: Option<&'a str>,
 }
 
+#[inline(never)]
 pub(in super::super) fn encode_request(
     request: &Request,
     shape: &Shape,

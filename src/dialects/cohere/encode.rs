@@ -139,6 +139,7 @@ struct WireFormat<'a> {
     json_schema: Option<Raw<'a>>,
 }
 
+#[inline(never)]
 pub(in super::super) fn encode_request(
     request: &Request,
     shape: &Shape,

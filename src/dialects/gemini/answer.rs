@@ -223,6 +223,7 @@ const EXPECTED: AttemptFailure = AttemptFailure::Malformed {
     expected: "candidates of an answer",
 };
 
+#[inline(never)]
 pub(in super::super) fn parse_answer(
     body: &[u8],
 ) -> Result<Answer, (AttemptFailure, ProviderError)> {

@@ -197,6 +197,7 @@ impl Generation<'_> {
     }
 }
 
+#[inline(never)]
 pub(in super::super) fn encode_request(
     request: &Request,
     shape: &Shape,

@@ -212,6 +212,7 @@ const EXPECTED: AttemptFailure = AttemptFailure::Malformed {
     expected: "a chat completion",
 };
 
+#[inline(never)]
 pub(in super::super) fn parse_answer(
     body: &[u8],
 ) -> Result<Answer, (AttemptFailure, ProviderError)> {

@@ -196,6 +196,7 @@ struct WireSchema<'a> {
     strict: Option<bool>,
 }
 
+#[inline(never)]
 pub(in super::super) fn encode_request(
     request: &Request,
     shape: &Shape,

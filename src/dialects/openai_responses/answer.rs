@@ -164,6 +164,7 @@ const EXPECTED: AttemptFailure = AttemptFailure::Malformed {
     expected: "a response",
 };
 
+#[inline(never)]
 pub(in super::super) fn parse_answer(
     body: &[u8],
 ) -> Result<Answer, (AttemptFailure, ProviderError)> {

@@ -173,6 +173,7 @@ enum WireFormat<'a> {
     },
 }
 
+#[inline(never)]
 pub(in super::super) fn encode_request(
     request: &Request,
     shape: &Shape,
