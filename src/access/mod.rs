@@ -27,6 +27,8 @@ pub struct KeyTerms {
     pub routes: Option<Vec<String>>,
     /// Whether it may name a `provider/model` without a route.
     pub is_direct: bool,
+    /// The provider at which it finds what was kept for it; nothing where absent.
+    pub kept_at: Option<String>,
     pub is_disabled: bool,
 }
 
@@ -39,6 +41,7 @@ impl KeyTerms {
             team: None,
             routes: None,
             is_direct: true,
+            kept_at: None,
             is_disabled: false,
         }
     }
@@ -80,12 +83,14 @@ fn read(hash: &str, root: &Node<'_>, problems: &mut Problems) -> Option<KeyTerms
         .field("routes")
         .map(|node| node.texts(KEY_ROUTES_MAX, problems));
     let direct = fields.field("direct").map(|node| node.flag(problems));
+    let kept_at = fields.field("kept_at").and_then(|node| node.text(problems));
     let disabled = fields.field("disabled").map(|node| node.flag(problems));
     Some(KeyTerms {
         name: name.map_or_else(|| hash.chars().take(NAME_DIGITS).collect(), str::to_owned),
         team: team.map(str::to_owned),
         routes: routes.flatten(),
         is_direct: direct.flatten().unwrap_or(true),
+        kept_at: kept_at.map(str::to_owned),
         is_disabled: disabled.flatten().unwrap_or(false),
     })
 }

@@ -85,9 +85,15 @@ async fn granted(name: &str, secret: &str, signal: &AbortSignal) -> Result<Token
     let signature = sign(&key, &claims).await.map_err(|Thrown| unusable())?;
     let body = token_request(&claims, &signature);
     let headers = [("content-type", "application/x-www-form-urlencoded")];
-    let response = fetch(&account.token_uri, &headers, body.as_bytes(), signal)
-        .await
-        .map_err(|Thrown| AttemptFailure::Unreachable)?;
+    let response = fetch(
+        "POST",
+        &account.token_uri,
+        &headers,
+        body.as_bytes(),
+        signal,
+    )
+    .await
+    .map_err(|Thrown| AttemptFailure::Unreachable)?;
     match response.status() {
         200 => {}
         status @ 429 => {

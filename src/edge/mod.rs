@@ -17,6 +17,7 @@ mod google;
 mod health;
 mod journal;
 mod js;
+mod kept;
 mod kv;
 mod metrics;
 mod models;
@@ -44,7 +45,7 @@ use crate::decide::{Seed, redirect};
 use crate::dialects::{
     Asked, ClientDialect, ClientError, Delivery, Endpoint, Form, GeminiAddress, Outline, outline,
 };
-use crate::exchange::{Order, REDIRECTS_MAX, Routing};
+use crate::exchange::{KeptCall, Order, REDIRECTS_MAX, Routing};
 use crate::journal::{ConfigRevisions, Record};
 
 use caller::{body, caller_of, header, key_terms};
@@ -141,6 +142,7 @@ impl Edge {
             ("GET", "/metrics") => {
                 Box::pin(metrics::answer(&self.request, &self.env, &self.entries))
             }
+            _ if let Some(kept) = KeptCall::at(method, path) => Box::pin(self.kept(kept, query)),
             ("GET", _) if is_models(path) => Box::pin(self.models(path, query, dialect)),
             ("POST", "/v1/route") => Box::pin(self.explain(dialect)),
             ("POST", _) if let Some(endpoint) = Endpoint::at(path) => {
@@ -176,6 +178,11 @@ impl Edge {
         let terms = self.caller().await?;
         let listed = models::listed(&terms, &self.entries, &self.env).await?;
         models::answer(path, query, dialect, &listed)
+    }
+
+    async fn kept(&self, kept: KeptCall<'_>, query: &str) -> Answered {
+        let terms = self.caller().await?;
+        kept::answer(kept, query, &self.request, &terms, &self.env, &self.entries).await
     }
 
     async fn admin(&self, path: &str, query: &str) -> Answered {
@@ -387,6 +394,11 @@ impl Edge {
                 return Ok(found);
             }
         }
+        Box::pin(self.find_direct(name, terms)).await
+    }
+
+    /// What has no route of that name: boxed, as it is rare.
+    async fn find_direct(&self, name: &str, terms: &KeyTerms) -> Result<FoundRoute, ClientError> {
         if name.is_empty() {
             return Err(ClientError::from(&RequestError::Missing {
                 field: "model".to_owned(),
@@ -539,7 +551,7 @@ fn no_such_path(method: &str, path: &str) -> ClientError {
         code: "not_found".to_owned(),
         message: format!(
             "no such path: {method} {path}; there are POST /v1/chat/completions, /v1/responses, /v1/messages, \
-             /v1beta/models/<model>:generateContent and :streamGenerateContent, {}, /v1/route, GET /v1/models, \
+             /v1beta/models/<model>:generateContent and :streamGenerateContent, {}, /v1/route, GET /v1/models, what a provider keeps (docs/endpoints.md), \
              /healthz, /metrics, /schema/<name>.json, and /admin/api/records, /dead and /config",
             Endpoint::paths()
         ),

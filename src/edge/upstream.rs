@@ -82,6 +82,34 @@ impl Connection {
             }
         }
     }
+
+    /// Sends a call of another method, and gives the answer as it comes.
+    pub fn pass_on(
+        &self,
+        method: &'static str,
+        call: Call,
+        env: &Env,
+    ) -> impl Future<Output = Result<Response, AttemptFailure>> + use<> {
+        let signal = self.abort.signal();
+        let env = env.clone();
+        async move {
+            let (url, credential) = address(&call, &env, &signal).await?;
+            let headers = headers(&call, &credential);
+            fetch(method, &url, &headers, &call.body, &signal)
+                .await
+                .map_err(|_| AttemptFailure::Unreachable)
+        }
+    }
+}
+
+/// All that are sent. The body's type is the dialect's to say.
+fn headers<'a>(call: &'a Call, credential: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+    let own = [("user-agent", USER_AGENT)];
+    let credential = credential.iter();
+    let credential = credential.map(|(name, value)| (name.as_str(), value.as_str()));
+    let dialect = call.headers.iter();
+    let dialect = dialect.map(|(name, value)| (*name, value.as_ref()));
+    own.into_iter().chain(dialect).chain(credential).collect()
 }
 
 impl Body {
@@ -143,16 +171,10 @@ async fn send(
     signal: &web_sys::AbortSignal,
 ) -> Result<(ProviderHead, Body), AttemptFailure> {
     let (url, credential) = address(call, env, signal).await?;
-    // The body's type is the dialect's to say.
-    let own = [("user-agent", USER_AGENT)];
-    let credential = credential.iter();
-    let credential = credential.map(|(name, value)| (name.as_str(), value.as_str()));
-    let dialect = call.headers.iter();
-    let dialect = dialect.map(|(name, value)| (*name, value.as_ref()));
-    let headers: Vec<_> = own.into_iter().chain(dialect).chain(credential).collect();
+    let headers = headers(call, &credential);
     let response = match &call.binding {
         Some(binding) => run(binding, &call.body, env, signal).await?,
-        None => fetch(&url, &headers, &call.body, signal)
+        None => fetch("POST", &url, &headers, &call.body, signal)
             .await
             .map_err(|_| AttemptFailure::Unreachable)?,
     };
@@ -220,6 +242,7 @@ fn tapped(body: &ReadableStream) -> Body {
 }
 
 pub async fn fetch(
+    method: &'static str,
     url: &str,
     headers: &[(&str, &str)],
     body: &[u8],
@@ -227,12 +250,14 @@ pub async fn fetch(
 ) -> Result<Response, Thrown> {
     // One crossing for all that is text.
     let init = js::parse(&Init {
-        method: "POST",
+        method,
         redirect: "manual",
         headers,
     })?;
     let init: RequestInit = init.unchecked_into();
-    init.set_body(&Uint8Array::from(body));
+    if method == "POST" {
+        init.set_body(&Uint8Array::from(body));
+    }
     init.set_signal(Some(signal));
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
     let response = JsFuture::from(global.fetch_with_str_and_init(url, &init)).await?;
@@ -316,7 +341,8 @@ async fn address(
             return Ok((url, signed.ok_or_else(missing)?));
         }
         CredentialPlace::GoogleServiceAccount => {
-            google::authorization(&credential.secret, &secret, signal).await?
+            // Boxed, as it is rare: see `Edge::answer_others`.
+            Box::pin(google::authorization(&credential.secret, &secret, signal)).await?
         }
     };
     // A secret with a line end cannot be a header's value; the runtime's error would repeat it.

@@ -82,7 +82,28 @@ pub(super) fn call(
         carried: target.carries(Some(order.client), order.endpoint()),
     };
     let outgoing = outgoing(order, target, &shape)?;
-    let place = match &target.provider.auth {
+    Ok(Call {
+        url: url(
+            &target.provider.base_url,
+            dialect,
+            &target.model,
+            &outgoing.path,
+        ),
+        headers: outgoing.headers,
+        body: outgoing.body,
+        credential: place(&target.provider.auth)
+            .zip(secret)
+            .map(|(place, secret)| Credential { secret, place }),
+        binding: target.provider.binding.as_ref().map(|name| Binding {
+            name: name.clone(),
+            model: target.model.to_string(),
+        }),
+    })
+}
+
+/// Where a provider looks for the secret, if it wants one.
+pub(super) fn place(auth: &Auth) -> Option<CredentialPlace> {
+    match auth {
         Auth::None => None,
         Auth::Bearer { .. } => Some(CredentialPlace::Bearer),
         Auth::Header { name, .. } => Some(CredentialPlace::Header(name.clone())),
@@ -94,24 +115,7 @@ pub(super) fn call(
             service: service.clone(),
         }),
         Auth::GoogleServiceAccount { .. } => Some(CredentialPlace::GoogleServiceAccount),
-    };
-    Ok(Call {
-        url: url(
-            &target.provider.base_url,
-            dialect,
-            &target.model,
-            &outgoing.path,
-        ),
-        headers: outgoing.headers,
-        body: outgoing.body,
-        credential: place
-            .zip(secret)
-            .map(|(place, secret)| Credential { secret, place }),
-        binding: target.provider.binding.as_ref().map(|name| Binding {
-            name: name.clone(),
-            model: target.model.to_string(),
-        }),
-    })
+    }
 }
 
 fn outgoing(order: &Order, target: &Target, shape: &Shape) -> Result<Outgoing, RequestError> {
@@ -127,7 +131,7 @@ fn outgoing(order: &Order, target: &Target, shape: &Shape) -> Result<Outgoing, R
 }
 
 /// The base URL with the model where it says `{model}`, and the dialect's path before its query: Azure has both.
-fn url(base_url: &str, dialect: Dialect, model: &str, path: &str) -> String {
+pub(super) fn url(base_url: &str, dialect: Dialect, model: &str, path: &str) -> String {
     let (root, query) = match base_url.split_once('?') {
         Some((root, query)) => (root, format!("?{query}")),
         None => (base_url, String::new()),

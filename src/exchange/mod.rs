@@ -20,6 +20,7 @@ mod deadlines;
 mod expected;
 mod failover;
 mod hedge;
+mod kept;
 mod listen;
 mod order;
 mod report;
@@ -43,6 +44,7 @@ use listen::Heard;
 use resume::Shown;
 
 pub use call::{Binding, Call, Credential, CredentialPlace};
+pub use kept::KeptCall;
 pub use order::{Order, Routing};
 
 /// Calls of one exchange, whichever way they fail. A client that waits for more has long given up.

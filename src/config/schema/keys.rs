@@ -38,6 +38,11 @@ pub static KEY: Description = Description::new(
             Shape::Flag,
         ),
         Field::optional(
+            "kept_at",
+            "The provider whose stored completions, responses and fine-tuned models it may read, change and delete. None by default.",
+            Shape::Text,
+        ),
+        Field::optional(
             "disabled",
             "Refuses every call. Default false.",
             Shape::Flag,

@@ -1,4 +1,4 @@
-// Which version of openai-python's tests `../suite.mjs` runs, and what of them the Worker does not serve.
+// Which version of openai-python's tests `../suite.mjs` runs, and what they name.
 
 export const VERSION = '3.3.1';
 /** Of `api_reference/openapi.transformed.yml`, as `.castiron.stats.yml` of the repository has it. */
@@ -16,10 +16,3 @@ export const MODELS = ['gpt-4o-mini'];
 
 /** The model of legacy completions. */
 export const LEGACY = 'gpt-3.5-turbo-instruct';
-
-/** What the Worker has no path for: completions that OpenAI keeps, and the end of a fine-tuned model. */
-export const UNSERVED = [
-  /\/chat\/completions\/test_messages\.py::/,
-  /\/chat\/test_completions\.py::.*(retrieve|update|list|delete)/,
-  /\/test_models\.py::.*delete/,
-];
