@@ -63,6 +63,7 @@ async function startWaypost({ upstream, prefix, models = MODELS, folder = BUILD 
       bindings: [
         'name = "KV", kvNamespace = "stubs"',
         'name = "RECORDS", queue = "stubs"',
+        'name = "HEALTH", queue = "stubs"',
         text('UPSTREAM_KEY', 'sk-bench'),
       ],
       beside: {

@@ -39,12 +39,16 @@ let crashed = 0;
 const points = [];
 let mostPoints = 0;
 /** Of the statements that store records. */
-const STATEMENTS = 4;
+const STATEMENTS = 5;
 
 export default class extends WorkerEntrypoint {
   async fetch(request) {
     if (new URL(request.url).pathname === '/crashed') return Response.json({ crashed, points, mostPoints });
     return new Built(this.ctx, this.env).fetch(request);
+  }
+
+  async scheduled(event) {
+    return new Built(this.ctx, this.env).scheduled(event);
   }
 
   async queue(batch) {

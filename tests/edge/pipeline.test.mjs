@@ -71,6 +71,15 @@ describe('5,000 records in a burst', () => {
     const lines = await archived(await world.mf.getR2Bucket('ARCHIVE'));
     assert.deepEqual(new Set(lines), ids);
     assert.ok(lines.length > BURST, 'the batch that was ended between R2 and D1 has its lines twice, and its rows once');
+    const worker = await world.mf.getWorker();
+    await worker.scheduled({ cron: '17 * * * *' });
+    assert.equal((await archived(await world.mf.getR2Bucket('ARCHIVE'))).length, lines.length, 'a consumer may still be at it');
+    await database.prepare('UPDATE unfinished SET at = at - 3600000').run();
+    await worker.scheduled({ cron: '17 * * * *' });
+    const swept = await archived(await world.mf.getR2Bucket('ARCHIVE'));
+    assert.equal(swept.length, BURST, 'once each');
+    assert.deepEqual(new Set(swept), ids);
+    assert.equal(await database.prepare('SELECT COUNT(*) AS count FROM unfinished').first('count'), 0);
     const listed = await world.records(200);
     assert.ok(listed.every(({ id }) => ids.has(id)));
   });

@@ -185,7 +185,7 @@ describe('keys', () => {
 
 describe('paths', () => {
   test('unknown ones are 404 and named', async () => {
-    for (const asked of ['GET /', 'POST /v1/nothing', `GET ${CHAT}`, `PUT ${CHAT}`, 'POST /v1/models', 'DELETE /healthz']) {
+    for (const asked of ['GET /', 'POST /v1/nothing', 'GET /v1/messages', `PATCH ${CHAT}/chatcmpl-1`, `PUT ${CHAT}`, 'POST /v1/models', 'DELETE /healthz']) {
       const [method, path] = asked.split(' ');
       const response = await world.fetch(path, { method, body: method === 'GET' ? undefined : '{}' });
       const { error } = await response.json();

@@ -1,7 +1,7 @@
 //! Where a record's line stands in R2, and how it is read back.
 //!
 //! Objects are gzip, in members: a file of several is one to every reader of gzip, and any member can be unpacked without
-//! those before it. A place names the object and the member, as `records/…/<hash>.ndjson.gz#<offset>+<length>`; `offset`
+//! those before it. A place names the object and the member, as `records/…/<name>.ndjson.gz#<offset>+<length>`; `offset`
 //! and `length` beside it are in the unpacked text of the member. So one record costs one read of some ten kilobytes.
 //!
 //! Objects of before they were packed have no member, and `offset` and `length` are in the object itself.

@@ -2,6 +2,7 @@
 //!
 //! Each step is whole by itself, so a run that is ended in between has done what it did, and the next goes on. Objects go
 //! before rows: a row without its object is still counted and listed, an object without a row would never be found again.
+//! Objects that no row names, because the consumer ended before it added the rows, go an hour after they were begun.
 //! Totals of series that had no exchange for that long go too, and make room for others.
 
 use wasm_bindgen::JsValue;
@@ -16,6 +17,8 @@ use crate::units::{Millis, UnixMillis};
 const DAYS_DEFAULT: u64 = 30;
 const DAY: u64 = 86_400_000;
 const MINUTE: u64 = 60_000;
+/// No consumer works on an object for longer: the platform ends it after 15 minutes.
+const UNFINISHED_AFTER: Millis = Millis(3_600_000);
 /// Steps of one kind in one run, so that a run stays within what an invocation may call.
 const STEPS_MAX: usize = 100;
 /// Rows of one step.
@@ -34,6 +37,9 @@ const DELETE_SERIES: &str = "DELETE FROM series WHERE \
 
 /// One run. What fails is told, and tried again by the next.
 pub async fn run(env: &Env) {
+    if let Err(error) = sweep(env).await {
+        worker::console_error!("unfinished objects were not all deleted: {error}");
+    }
     let Some(days) = days(env) else {
         worker::console_error!("RETENTION_DAYS: expected a whole number of days, 0 to keep all");
         return;
@@ -46,6 +52,23 @@ pub async fn run(env: &Env) {
     if let Err(error) = delete(cutoff, env).await {
         worker::console_error!("old records were not all deleted: {error}");
     }
+}
+
+/// Deletes the objects that were begun and never finished: their records stand in others.
+async fn sweep(env: &Env) -> Result<(), Failed> {
+    tables::ensure(env).await?;
+    let before = UnixMillis(clock::now().0.saturating_sub(UNFINISHED_AFTER.0));
+    for _ in 0..STEPS_MAX {
+        let keys = tables::unfinished(before, archive::PAGE_MAX, env).await?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let objects: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let deleted = archive::delete(env, &objects).await;
+        deleted.map_err(Failed::at("R2"))?;
+        tables::forget(&serde_json::to_string(&keys).unwrap_or_default(), env).await?;
+    }
+    Ok(())
 }
 
 fn days(env: &Env) -> Option<u64> {

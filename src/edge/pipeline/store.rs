@@ -1,8 +1,9 @@
 //! Stores records: a line each in an object of R2, then a row each in D1.
 //!
 //! The order matters. A row that is there says that its line is too; a consumer that ends in between leaves an object that
-//! no row names, and its records are stored once more in another. Lines may therefore stand twice in R2 and never in D1;
-//! whoever reads objects takes the first line of each id.
+//! no row names, and its records are stored once more in another. So objects are noted as unfinished before they are put,
+//! and the note goes in the transaction that adds their rows: what is still noted an hour later is deleted (`retention`).
+//! No name is used twice, so that a late deletion never meets a new object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +12,13 @@ use worker::Env;
 
 use super::database::text;
 use super::{Failed, Line, archive, tables};
-use crate::config::sha256_hex;
-use crate::edge::clock::hour;
+use crate::edge::clock::{hour, now, random};
 use crate::journal::Row;
 
 /// Text of one gzip member: what is unpacked to read one record.
 const MEMBER_BYTES_MAX: usize = 128 * 1024;
 /// Rows of one statement, as JSON: D1 takes 2 MB in a parameter.
 const ROWS_BYTES_MAX: usize = 1_000_000;
-/// Characters of a hash that name an object.
-const HASH_CHARS: usize = 32;
 const KNOWN: &str = "SELECT json_group_array(id) AS text FROM records WHERE id IN (SELECT value FROM json_each(?1))";
 
 /// Lines of one hour as they will stand in an object.
@@ -46,15 +44,25 @@ pub async fn store<'a>(lines: &[&'a Line], env: &Env) -> Result<Vec<&'a Line>, F
         let hour = hour(line.summary.at);
         by_hour.entry(hour).or_default().push(line);
     }
+    let named = |(hour, lines): (&String, &Vec<&'a Line>)| {
+        let folder = hour.replace(['-', 'T'], "/");
+        let key = format!(
+            "records/{folder}/{:016x}{:016x}.ndjson.gz",
+            random(),
+            random()
+        );
+        (key, lines.clone())
+    };
+    let objects: Vec<(String, Vec<&Line>)> = by_hour.iter().map(named).collect();
+    let keys: Vec<&String> = objects.iter().map(|(key, _)| key).collect();
+    let keys = serde_json::to_string(&keys).unwrap_or_default();
+    if !objects.is_empty() {
+        tables::begin(&keys, now(), env).await?;
+    }
     let mut rows = Rows::default();
-    for (hour, lines) in &by_hour {
+    for (key, lines) in &objects {
         let object = pack(lines).await?;
-        let hash: String = sha256_hex(&object.packed)
-            .chars()
-            .take(HASH_CHARS)
-            .collect();
-        let key = format!("records/{}/{hash}.ndjson.gz", hour.replace(['-', 'T'], "/"));
-        let put = archive::put(env, &key, &object.packed).await;
+        let put = archive::put(env, key, &object.packed).await;
         put.map_err(Failed::at("R2"))?;
         for member in &object.members {
             let place = format!("{key}#{}+{}", member.start, member.length);
@@ -63,8 +71,8 @@ pub async fn store<'a>(lines: &[&'a Line], env: &Env) -> Result<Vec<&'a Line>, F
             }
         }
     }
-    for rows in rows.parts() {
-        tables::insert(&rows, env).await?;
+    if !objects.is_empty() {
+        tables::insert(rows.parts(), &keys, env).await?;
     }
     Ok(fresh)
 }

@@ -6,6 +6,7 @@
 //! | `rollups` | the exchanges of a minute, by route, target and variant |
 //! | `attempt_rollups` | the attempts of a minute, by these and outcome |
 //! | `series` | one set of labels that is counted by its own name |
+//! | `unfinished` | an object of R2 whose rows are not in `records` yet |
 //!
 //! Minute 0 holds the totals of all time, which `/metrics` tells: counters must not fall when old minutes are deleted.
 //!
@@ -23,8 +24,9 @@ use std::fmt::Write as _;
 use wasm_bindgen::JsValue;
 use worker::Env;
 
-use super::database::{Failed, batch, statement};
+use super::database::{Failed, batch, statement, text};
 use crate::journal::{ENDINGS, LATENCY_BOUNDS, OTHER};
+use crate::units::UnixMillis;
 
 /// Sets of labels that are counted by their own names. Each is some forty lines of `/metrics`.
 const SERIES_MAX: usize = 300;
@@ -50,6 +52,11 @@ const CREATE_RECORDS: &str = "CREATE TABLE IF NOT EXISTS records (id TEXT PRIMAR
 const CREATE_INDEX: &str = "CREATE INDEX IF NOT EXISTS records_at ON records (at)";
 const CREATE_SERIES: &str = "CREATE TABLE IF NOT EXISTS series (route TEXT NOT NULL, target TEXT NOT NULL, \
     variant TEXT NOT NULL, PRIMARY KEY (route, target, variant)) WITHOUT ROWID";
+const CREATE_UNFINISHED: &str = "CREATE TABLE IF NOT EXISTS unfinished (key TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID";
+const BEGIN: &str = "INSERT INTO unfinished (key, at) SELECT value, ?2 FROM json_each(?1)";
+const FINISH: &str = "DELETE FROM unfinished WHERE key IN (SELECT value FROM json_each(?1))";
+const UNFINISHED: &str = "SELECT json_group_array(key) AS text FROM \
+    (SELECT key FROM unfinished WHERE at < ?1 ORDER BY at LIMIT ?2)";
 /// One statement for all rows: D1 counts statements.
 const INSERT_RECORDS: &str = "INSERT OR IGNORE INTO records (id, at, route, target, outcome, status, attempts, \
     first_token_ms, total_ms, prompt_tokens, answer_tokens, cost_micro_usd, key, team, pop, object, offset, \
@@ -65,20 +72,56 @@ const FRESH: &str = "fresh AS (SELECT value AS row, value->>'in_route' AS route,
 const TRIES: &str = "tries AS (SELECT t.value AS try, fresh.route AS route, t.value->>'target' AS target, \
     fresh.variant AS variant, fresh.minute AS minute FROM fresh, json_each(fresh.row, '$.tries') AS t)";
 
-/// Stores rows, given as a JSON array, and counts those that are new, all or nothing.
-pub async fn insert(rows: &str, env: &Env) -> Result<(), Failed> {
-    let rows = JsValue::from_str(rows);
-    let statements = [
+/// Notes objects that are about to be put, by a JSON array of their keys.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 are below 2^53"
+)]
+pub async fn begin(keys: &str, at: UnixMillis, env: &Env) -> Result<(), Failed> {
+    let arguments = [keys.into(), (at.0 as f64).into()];
+    batch(env, &[statement(env, BEGIN, &arguments)?]).await?;
+    Ok(())
+}
+
+/// Stores rows, given as JSON arrays, and counts those that are new; and notes that the objects they are in are whole.
+/// All or nothing.
+pub async fn insert(
+    parts: impl Iterator<Item = String>,
+    keys: &str,
+    env: &Env,
+) -> Result<(), Failed> {
+    let sql = [
         add_series(),
         count_exchanges(),
         count_attempts(),
         INSERT_RECORDS.to_owned(),
     ];
-    let statements: Result<Vec<JsValue>, Failed> = statements
-        .iter()
-        .map(|sql| statement(env, sql, std::slice::from_ref(&rows)))
-        .collect();
-    batch(env, &statements?).await?;
+    let mut statements = Vec::new();
+    for rows in parts {
+        let rows = JsValue::from_str(&rows);
+        for sql in &sql {
+            statements.push(statement(env, sql, std::slice::from_ref(&rows))?);
+        }
+    }
+    statements.push(statement(env, FINISH, &[keys.into()])?);
+    batch(env, &statements).await?;
+    Ok(())
+}
+
+/// The objects, up to a number, that were begun before an instant and never finished.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 are below 2^53"
+)]
+pub async fn unfinished(before: UnixMillis, limit: u32, env: &Env) -> Result<Vec<String>, Failed> {
+    let arguments = [(before.0 as f64).into(), limit.into()];
+    let keys = text(env, UNFINISHED, &arguments).await?;
+    Ok(serde_json::from_str(&keys.unwrap_or_default()).unwrap_or_default())
+}
+
+/// Forgets objects that were begun, by a JSON array of their keys.
+pub async fn forget(keys: &str, env: &Env) -> Result<(), Failed> {
+    batch(env, &[statement(env, FINISH, &[keys.into()])?]).await?;
     Ok(())
 }
 
@@ -94,6 +137,7 @@ pub async fn ensure(env: &Env) -> Result<(), Failed> {
         CREATE_RECORDS.to_owned(),
         CREATE_INDEX.to_owned(),
         CREATE_SERIES.to_owned(),
+        CREATE_UNFINISHED.to_owned(),
         create_rollups(),
         create_attempt_rollups(),
     ];
