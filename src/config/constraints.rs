@@ -14,11 +14,12 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::prefer::PreferChange;
 use super::read::{Node, Object, Problems};
-use super::route::{Deadlines, Limits, PreferChange, limits_among, read_deadlines, read_limits};
 use super::rule::{Require, read_require};
 use super::schema::providers::USD_PER_MTOK_MAX;
 use super::schema::route::LIMITS;
+use super::settings::{Deadlines, Limits, limits_among, read_deadlines, read_limits};
 use super::{Problem, parse_tree};
 use crate::units::Millis;
 

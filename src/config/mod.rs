@@ -12,13 +12,16 @@ mod catalogue;
 mod claims;
 mod condition;
 mod constraints;
+mod prefer;
 mod read;
 mod redirects;
 mod revisions;
 mod route;
 mod rule;
 pub mod schema;
+mod settings;
 mod strategy;
+mod target;
 mod window;
 
 use sha2::{Digest, Sha256};
@@ -27,16 +30,16 @@ pub use catalogue::{Catalogue, is_for_secrets};
 pub use claims::Claims;
 pub use condition::{Condition, Fact, Pattern, Scalar, Subject, TEXT_BYTES_MAX, Test, Texts, When};
 pub use constraints::{Bounds, Constraints, DataCollection, MaxPrice, Sort};
+pub use prefer::{Prefer, PreferChange};
 pub use read::{Node, PROBLEMS_MAX, Problem, Problems, nearest};
 pub use redirects::{Redirect, check_redirects, redirects};
 pub use revisions::{
     Action, BY_BYTES_MAX, Change, EntryName, NOTE_BYTES_MAX, Precondition, Unmet, before,
 };
-pub use route::{
-    Deadlines, Embeddings, Filtered, Hedge, Limits, Midstream, Prefer, PreferChange, Quality,
-    Route, Sticky, Target,
-};
+pub use route::Route;
 pub use rule::{Require, Rule};
+pub use settings::{Deadlines, Embeddings, Filtered, Hedge, Limits, Midstream, Sticky};
+pub use target::{Quality, Target};
 pub use window::Window;
 
 /// The largest entry that is read. KV allows 25 MiB; a route of this size has some 2,000 targets.

@@ -1,9 +1,10 @@
 //! Rules: when a condition holds, what becomes of the candidates and of the route's settings.
 
 use super::condition::{Reading, When};
+use super::prefer::PreferChange;
 use super::read::{Node, Problems};
-use super::route::{Deadlines, Limits, PreferChange, read_deadlines, read_limits};
 use super::schema::route::{EFFECTS, IDS_MAX, REQUIRE, RULE, RULES_MAX};
+use super::settings::{Deadlines, Limits, read_deadlines, read_limits};
 
 /// Applies to requests for which its condition holds.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,8 +3,9 @@
 //! A strategy is expanded when the route is read, so nothing after this file knows that there are any. A field that
 //! the route writes itself wins. `docs/decision.md` gives the equation of each.
 
+use super::prefer::Prefer;
 use super::read::{Node, Problems};
-use super::route::{Prefer, Route};
+use super::route::Route;
 
 /// What most teams mean by a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

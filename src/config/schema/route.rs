@@ -3,7 +3,7 @@
 use super::providers::{CAN, CONTEXT_TOKENS, USD_PER_MTOK, USD_PER_MTOK_MAX};
 use super::when::WHEN;
 use super::{Description, Field, List, Map, Needs, SCHEMA, Shape, texts};
-use crate::config::route::{embeddings_names, filtered_names, midstream_names, sticky_names};
+use crate::config::settings::{embeddings_names, filtered_names, midstream_names, sticky_names};
 use crate::config::strategy::Strategy;
 
 /// A person reads a route; a plan of more targets than this is never walked to its end.
