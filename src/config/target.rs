@@ -54,18 +54,26 @@ impl Target {
         self.terms.quirks.unwrap_or(self.provider.quirks)
     }
 
-    /// What it gets of a request of `client`: all of what is passed on as it is; of another dialect's, no word on how much
-    /// to think unless it is known to think, because those that do not refuse the request.
+    /// What it gets of a request of `client`: all of what is passed on as it is; of another dialect's, what some models
+    /// alone take only where it is known to be one of them, because the others refuse the request.
     #[must_use]
     pub fn carries(&self, client: Option<ClientDialect>, endpoint: Endpoint) -> Features {
         if client.is_some_and(|client| self.speaks(client, endpoint)) {
             return Features::ALL;
         }
-        let carried = self.provider.dialect.carries_to(&self.model);
-        if self.terms.is_known_to(Ability::Reasoning) {
-            return carried;
-        }
-        carried.without(Feature::ReasoningEffort)
+        let dialect = self.provider.dialect;
+        let carried = dialect.carries_to(&self.model, self.quirks());
+        let is_google = dialect == Dialect::Gemini;
+        let some_have_tiers = is_google || dialect == Dialect::Bedrock;
+        let only_some_take = [
+            (true, Ability::Reasoning, Feature::ReasoningEffort),
+            (is_google, Ability::Logprobs, Feature::Logprobs),
+            (some_have_tiers, Ability::ServiceTiers, Feature::ServiceTier),
+        ];
+        let unknown = only_some_take
+            .into_iter()
+            .filter(|(is_so, ability, _)| *is_so && !self.terms.is_known_to(*ability));
+        unknown.fold(carried, |carried, (_, _, feature)| carried.without(feature))
     }
 }
 

@@ -1,9 +1,8 @@
 //! What a request may ask for that not every dialect can carry.
 //!
-//! The outline notes each feature once, with the path of the first field that asks for it ([`Asks`]). What a provider
-//! can be given is a set ([`Dialect::carries`], the one place that a new dialect fills). A target that cannot carry an
-//! essential feature is no candidate; the fields of the droppable ones that it cannot carry are named in a response header
-//! and in the record.
+//! The outline notes each feature once, with the path of the first field that asks for it ([`Asks`]). What a provider can be
+//! given is a set (`carried.rs`). A target that cannot carry an essential feature is no candidate; the fields of the droppable
+//! ones that it cannot carry are named in a response header and in the record.
 //!
 //! A feature is essential if the answer means something else without it, and droppable if it nudges, pays, labels or
 //! remembers. `docs/dialects.md` is the same table for people; a test compares the two.
@@ -163,119 +162,6 @@ impl Features {
     }
 }
 
-const OPENAI_CHAT: Features = Features::of(&[
-    Feature::DocumentPdf,
-    Feature::DocumentText,
-    Feature::AudioIn,
-    Feature::JsonMode,
-    Feature::Logprobs,
-    Feature::Stop,
-    Feature::BlankStop,
-    Feature::Seed,
-    Feature::FrequencyPenalty,
-    Feature::PresencePenalty,
-    Feature::HighTemperature,
-    Feature::ReasoningEffort,
-    Feature::Verbosity,
-    Feature::CacheKey,
-    Feature::ServiceTier,
-    Feature::Metadata,
-    Feature::StrictTools,
-]);
-const ANTHROPIC: Features = Features::of(&[
-    Feature::DocumentPdf,
-    Feature::DocumentText,
-    Feature::DocumentUrl,
-    Feature::Stop,
-    Feature::ManyStops,
-    Feature::Citations,
-    Feature::TopK,
-    Feature::AnthropicReasoning,
-    Feature::CacheMarkers,
-    Feature::ToolErrors,
-]);
-const OPENAI_RESPONSES: Features = Features::of(&[
-    Feature::DocumentPdf,
-    Feature::DocumentOther,
-    Feature::DocumentText,
-    Feature::DocumentUrl,
-    Feature::JsonMode,
-    Feature::Logprobs,
-    Feature::HighTemperature,
-    Feature::ReasoningEffort,
-    Feature::Verbosity,
-    Feature::OpenaiReasoning,
-    Feature::CacheKey,
-    Feature::ServiceTier,
-    Feature::Metadata,
-    Feature::StrictTools,
-]);
-const COHERE: Features = Features::of(&[
-    Feature::JsonMode,
-    Feature::Stop,
-    Feature::Seed,
-    Feature::FrequencyPenalty,
-    Feature::PresencePenalty,
-    Feature::TopK,
-    Feature::StrictTools,
-]);
-const GEMINI: Features = Features::of(&[
-    Feature::JsonMode,
-    Feature::Stop,
-    Feature::BlankStop,
-    Feature::HighTemperature,
-    Feature::GoogleReasoning,
-    Feature::ToolErrors,
-]);
-const BEDROCK: Features = Features::of(&[
-    Feature::DocumentPdf,
-    Feature::DocumentOther,
-    Feature::DocumentText,
-    Feature::Stop,
-    Feature::ManyStops,
-    Feature::Citations,
-    Feature::AnthropicReasoning,
-    Feature::CacheMarkers,
-    Feature::Metadata,
-    Feature::ToolErrors,
-]);
-
-impl Dialect {
-    /// What a provider of this dialect can be given of another dialect's request.
-    #[must_use]
-    pub const fn carries(self) -> Features {
-        match self {
-            Self::OpenaiChat => OPENAI_CHAT,
-            Self::Anthropic => ANTHROPIC,
-            Self::OpenaiResponses => OPENAI_RESPONSES,
-            Self::Cohere => COHERE,
-            Self::Gemini => GEMINI,
-            Self::Bedrock => BEDROCK,
-        }
-    }
-
-    /// The same of one model: Bedrock's models of other makers refuse what Anthropic's alone have, and its oldest too. A
-    /// model that is hidden behind an ARN's number counts as another maker's.
-    #[must_use]
-    pub fn carries_to(self, model: &str) -> Features {
-        let carried = self.carries();
-        let name = model.split_once("anthropic.claude-");
-        let is_old = |name: &str| {
-            let mut old = ["3-", "v", "instant"].iter();
-            old.any(|old| name.starts_with(old))
-        };
-        if self != Self::Bedrock || name.is_some_and(|(_, name)| !is_old(name)) {
-            return carried;
-        }
-        let of_claude = [
-            Feature::Citations,
-            Feature::AnthropicReasoning,
-            Feature::CacheMarkers,
-        ];
-        of_claude.into_iter().fold(carried, Features::without)
-    }
-}
-
 /// A feature that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
@@ -373,23 +259,5 @@ mod tests {
         let dropped: Vec<String> = asks.dropped(carried).map(field).collect();
         assert_eq!(dropped, ["messages[0].name"]);
         assert_eq!(asks.beyond(Features::ALL), None);
-    }
-
-    #[test]
-    fn on_bedrock_only_newer_claude_models_get_what_is_claudes() {
-        let has = |dialect: Dialect, model| dialect.carries_to(model).has(Feature::CacheMarkers);
-        assert!(has(
-            Dialect::Bedrock,
-            "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
-        ));
-        assert!(has(Dialect::Anthropic, "any"));
-        for model in [
-            "amazon.nova-pro-v1:0",
-            "anthropic.claude-3-haiku-20240307-v1:0",
-            "anthropic.claude-v2:1",
-            "arn:aws:bedrock:eu-west-1:1:application-inference-profile/x",
-        ] {
-            assert!(!has(Dialect::Bedrock, model), "{model}");
-        }
     }
 }

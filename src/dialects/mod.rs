@@ -15,6 +15,7 @@
 
 mod anthropic;
 mod bedrock;
+mod carried;
 mod client_error;
 mod cohere;
 mod delivery;
@@ -270,9 +271,7 @@ fn translate(
         _ => Cow::Borrowed(body),
     };
     let mut request = parse_request(client, &body)?;
-    if !shape.carried.has(Feature::ReasoningEffort) {
-        request.effort = None;
-    }
+    leave_out(&mut request, shape.carried);
     if let Some(prefill) = shape.prefill {
         let begun = AssistantMessage {
             parts: vec![Part::Text(prefill.text.into())],
@@ -282,6 +281,19 @@ fn translate(
         request.answer_tokens_max = request.answer_tokens_max.map(|limit| prefill.rest(limit));
     }
     encode_parsed(provider, &request, shape)
+}
+
+/// Takes away what some models of a dialect take and this target does not.
+fn leave_out(request: &mut Request, carried: Features) {
+    if !carried.has(Feature::ReasoningEffort) {
+        request.effort = None;
+    }
+    if !carried.has(Feature::ServiceTier) {
+        request.service_tier = None;
+    }
+    if !carried.has(Feature::Metadata) {
+        request.metadata.clear();
+    }
 }
 
 /// A request as bytes. Nothing in it can fail to be written; a bug must still not end the isolate.

@@ -7,8 +7,8 @@
 //! A quirk is no excuse for changing what is asked: what it renames or leaves out means the same to the provider.
 //! Where that cannot be, as with `parallel_tool_calls: false`, the field is sent, and the provider refuses it.
 //!
-//! Today all of them belong to `openai-chat`, the dialect that most call themselves compatible with; `anthropic`
-//! and `openai-responses` heed none.
+//! Most belong to `openai-chat`, the dialect that most call themselves compatible with; `gemini` heeds `no_labels` and
+//! `thinking_budget`, the others none.
 
 use std::fmt;
 
@@ -40,16 +40,26 @@ pub enum Quirk {
     /// <https://strandsagents.com/docs/user-guide/concepts/model-providers/cohere/> (Cohere),
     /// <https://github.com/continuedev/continue/issues/12936> (Databricks).
     NoStreamUsage,
+    /// `labels` are refused; they are not sent, and a caller of another dialect is told that its metadata was dropped.
+    ///
+    /// Google's AI Studio does, Vertex takes them: <https://github.com/googleapis/python-genai/issues/2296>.
+    NoLabels,
+    /// How much to think is told as a budget of tokens, and not as a word.
+    ///
+    /// Gemini 2.5: <https://ai.google.dev/gemini-api/docs/thinking>.
+    ThinkingBudget,
 }
 
 impl Quirk {
     /// Its names in configs and in the catalogue, in alphabetical order.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 7] = [
         ("max_completion_tokens", Self::MaxCompletionTokens),
         ("max_tokens_only", Self::MaxTokensOnly),
         ("no_developer_role", Self::NoDeveloperRole),
+        ("no_labels", Self::NoLabels),
         ("no_parallel_tool_calls", Self::NoParallelToolCalls),
         ("no_stream_usage", Self::NoStreamUsage),
+        ("thinking_budget", Self::ThinkingBudget),
     ];
 
     const fn bit(self) -> u8 {

@@ -11,7 +11,8 @@ use super::Price;
 use super::row::{AuthRow, ModelRow, ProviderRow, compatible, price};
 use crate::dialects::Dialect;
 use crate::dialects::Quirk::{
-    MaxCompletionTokens, MaxTokensOnly, NoDeveloperRole, NoParallelToolCalls, NoStreamUsage,
+    MaxCompletionTokens, MaxTokensOnly, NoDeveloperRole, NoLabels, NoParallelToolCalls,
+    NoStreamUsage,
 };
 
 #[rustfmt::skip]
@@ -41,7 +42,7 @@ pub const PROVIDERS: &[ProviderRow] = &[
     compatible("featherless", "https://api.featherless.ai/v1", "FEATHERLESS_API_KEY"),
     compatible("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY").keeps(ZeroRetention).with(NoDeveloperRole),
     compatible("friendli", "https://api.friendli.ai/serverless/v1", "FRIENDLI_TOKEN"),
-    ProviderRow::new("gemini", Dialect::Gemini, "https://generativelanguage.googleapis.com/v1beta", AuthRow::Header("x-goog-api-key", "GEMINI_API_KEY")),
+    ProviderRow::new("gemini", Dialect::Gemini, "https://generativelanguage.googleapis.com/v1beta", AuthRow::Header("x-goog-api-key", "GEMINI_API_KEY")).with(NoLabels),
     compatible("github-models", "https://models.github.ai/inference", "GITHUB_TOKEN"),
     compatible("gmicloud", "https://api.gmi-serving.com/v1", "GMICLOUD_API_KEY"),
     compatible("google", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),

@@ -167,6 +167,10 @@ pub enum Ability {
     Prefill,
     /// Thinks before it answers, and takes how much. Asked of any other, most providers refuse the request.
     Reasoning,
+    /// Tells the probabilities of its tokens. Asked of Google's only where stated: most of them refuse.
+    Logprobs,
+    /// Answers sooner or cheaper if asked to. Asked of Google's and Bedrock's only where stated: some refuse.
+    ServiceTiers,
     /// Speaks OpenAI's legacy completions. Only where stated: all others are asked in a conversation.
     Completions,
     Embeddings,
@@ -179,12 +183,14 @@ pub enum Ability {
 }
 
 impl Ability {
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 13] = [
         "tools",
         "json_schema",
         "images",
         "prefill",
         "reasoning",
+        "logprobs",
+        "service_tiers",
         "completions",
         "embeddings",
         "image_generation",
@@ -217,6 +223,8 @@ impl Ability {
             Self::Images => "images",
             Self::Prefill => "prefill",
             Self::Reasoning => "reasoning",
+            Self::Logprobs => "logprobs",
+            Self::ServiceTiers => "service_tiers",
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::ImageGeneration => "image_generation",
@@ -234,6 +242,8 @@ impl Ability {
             "images" => Some(Self::Images),
             "prefill" => Some(Self::Prefill),
             "reasoning" => Some(Self::Reasoning),
+            "logprobs" => Some(Self::Logprobs),
+            "service_tiers" => Some(Self::ServiceTiers),
             "completions" => Some(Self::Completions),
             "embeddings" => Some(Self::Embeddings),
             "image_generation" => Some(Self::ImageGeneration),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use waypost::dialects::{Dialect, Feature};
+use waypost::config::{Catalogue, Route};
+use waypost::dialects::{ClientDialect, Dialect, Endpoint, Feature};
 
 use super::expect::Report;
 
@@ -49,4 +50,40 @@ fn the_table_of_features_is_what_dialects_carry() {
     for place in told.keys() {
         report.problem(format!("{place:?} in docs/dialects.md is nothing we know"));
     }
+}
+
+#[test]
+fn what_some_models_alone_take_goes_to_those_whose_abilities_name_it() {
+    let catalogue = r#"{"providers": {"bedrock": {"base_url": "https://b.example"}, "vertex": {"base_url": "https://v.example"}}}"#;
+    let catalogue = Catalogue::parse(catalogue).unwrap().value;
+    let carries = |provider: &str, can: &str, feature| {
+        let target = format!(r#"{{"provider": "{provider}", "model": "m", "can": [{can}]}}"#);
+        let route = format!(r#"{{"targets": [{target}]}}"#);
+        let route = Route::parse("r", &route, &catalogue).unwrap().value;
+        let client = Some(ClientDialect::OpenaiResponses);
+        route.targets[0]
+            .carries(client, Endpoint::Chat)
+            .has(feature)
+    };
+    for (providers, ability, feature) in [
+        (
+            &["gemini", "mistral"][..],
+            r#""reasoning""#,
+            Feature::ReasoningEffort,
+        ),
+        (&["gemini", "vertex"], r#""logprobs""#, Feature::Logprobs),
+        (&["gemini"], r#""service_tiers""#, Feature::ServiceTier),
+    ] {
+        for provider in providers {
+            assert!(!carries(provider, "", feature), "{provider}: {feature:?}");
+            assert!(
+                carries(provider, ability, feature),
+                "{provider}: {feature:?}"
+            );
+        }
+    }
+    assert!(carries("mistral", "", Feature::Logprobs));
+    assert!(carries("mistral", "", Feature::ServiceTier));
+    assert!(carries("vertex", "", Feature::Metadata));
+    assert!(!carries("gemini", "", Feature::Metadata));
 }

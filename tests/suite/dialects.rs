@@ -142,7 +142,11 @@ fn a_request_written_in_its_own_dialect_loses_nothing_more_when_read_again() {
                 report.compare(&extended(&base, "again.json"), &reindented(&once));
                 let mut found = Vec::new();
                 let spliced = dialects::encode_request(client, client.into(), &body, &shape(false));
-                differences("", &tree(&spliced.unwrap().body), &tree(&once), &mut found);
+                let mut spliced = tree(&spliced.unwrap().body);
+                if client == ClientDialect::Gemini {
+                    spliced = in_camel_case(spliced);
+                }
+                differences("", &spliced, &tree(&once), &mut found);
                 for place in found {
                     let allowed = lost.iter().find(|lost| is_within(&place, &lost.0));
                     match allowed {
@@ -175,15 +179,36 @@ fn tree(json: &[u8]) -> Value {
     serde_json::from_slice(json).unwrap()
 }
 
+/// Gemini's fields may be in snake case, and are written in camel case.
+fn in_camel_case(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let camel = |(name, value): (String, Value)| {
+                let (first, rest) = name.split_once('_').unwrap_or((&name, ""));
+                let rest = rest.split('_').map(|word| {
+                    let (initial, rest) = word.split_at(word.len().min(1));
+                    initial.to_uppercase() + rest
+                });
+                let name = first.to_owned() + &rest.collect::<String>();
+                (name, in_camel_case(value))
+            };
+            Value::Object(fields.into_iter().map(camel).collect())
+        }
+        Value::Array(items) => items.into_iter().map(in_camel_case).collect(),
+        other => other,
+    }
+}
+
 fn is_within(place: &str, allowed: &str) -> bool {
     let rest = place.strip_prefix(allowed);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// The paths of what differs, without the places in arrays. Null is as good as absent.
+/// The paths of what differs, without the places in arrays. Null, or an object without fields, is as good as absent.
 fn differences(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
     match (one, other) {
         _ if plain(one).is_some() && plain(one) == plain(other) => {}
+        (Value::Object(_), Value::Null) => differences(at, one, &json!({}), found),
         (Value::Object(one), Value::Object(other)) => {
             let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
             for name in names {

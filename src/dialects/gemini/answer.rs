@@ -12,10 +12,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::fault;
 use super::super::read::{self, Json, Raw};
+use super::citation::{self, Sources, WireGrounding};
+use super::logprob::{WireLogprobs, logprobs, read_logprobs};
 use super::usage::{WireUsage, read_usage};
 use super::wire::loose;
 use crate::chat::{
-    Answer, AttemptFailure, FinishReason, ProviderError, Seal, SealForm, Signer, ToolCall, Usage,
+    Answer, AttemptFailure, FinishReason, ProviderError, Seal, SealForm, Signer, TokenLogprob,
+    ToolCall, Usage,
 };
 
 /// How much of an answer's id is in its calls' ids. OpenAI takes back ids of at most 64 characters.
@@ -41,8 +44,11 @@ pub(super) enum Said {
 }
 
 /// What a chunk, or a whole answer, says.
-pub(super) struct Spoken {
+pub(super) struct Spoken<'a> {
     pub said: Vec<Said>,
+    pub logprobs: Vec<TokenLogprob>,
+    /// `citationMetadata` and `groundingMetadata`, for [`Sources`].
+    pub sources: [Option<Raw<'a>>; 2],
     /// Absent while more is to come.
     pub finish: Option<FinishReason>,
 }
@@ -73,7 +79,7 @@ impl<'a> ReadChunk<'a> {
     }
 
     /// Takes what is said; `calls` is how many calls there were before.
-    pub fn speak(&self, calls: usize) -> Result<Spoken, (AttemptFailure, ProviderError)> {
+    pub fn speak(&self, calls: usize) -> Result<Spoken<'a>, (AttemptFailure, ProviderError)> {
         if let Some(error) = self.error
             && fault::is_error(error)
         {
@@ -81,13 +87,19 @@ impl<'a> ReadChunk<'a> {
         }
         let mut first = None;
         each(self.candidates, &mut |raw| {
-            let names = ["content", "finishReason", "index"];
-            let [content, reason, index] = loose(Some(raw), names);
+            let [index] = loose(Some(raw), ["index"]);
             if index.is_none_or(|index| index.get() == "0") {
-                first.get_or_insert((content, reason));
+                first.get_or_insert(raw);
             }
         });
-        let (content, reason) = first.unwrap_or_default();
+        let names = [
+            "content",
+            "finishReason",
+            "logprobsResult",
+            "citationMetadata",
+            "groundingMetadata",
+        ];
+        let [content, reason, logprobs, quoted, grounded] = loose(first, names);
         let mut finish = match text(reason) {
             Some(reason) => finish(&reason)?,
             None => None,
@@ -122,7 +134,12 @@ impl<'a> ReadChunk<'a> {
         if finish == Some(FinishReason::Stop) && count > 0 {
             finish = Some(FinishReason::ToolCalls);
         }
-        Ok(Spoken { said, finish })
+        Ok(Spoken {
+            said,
+            logprobs: read_logprobs(logprobs),
+            sources: [quoted, grounded],
+            finish,
+        })
     }
 
     fn piece(&self, raw: Raw, place: usize) -> Option<Said> {
@@ -172,7 +189,7 @@ impl<'a> ReadChunk<'a> {
 }
 
 /// Calls `visit` with each element. What is no array has none.
-fn each<'a>(raw: Option<Raw<'a>>, visit: &mut dyn FnMut(Raw<'a>)) {
+pub(super) fn each<'a>(raw: Option<Raw<'a>>, visit: &mut dyn FnMut(Raw<'a>)) {
     if let Some(raw) = raw {
         let _ = read::each(raw, format_args!(""), &mut |_, raw| {
             visit(raw);
@@ -181,7 +198,7 @@ fn each<'a>(raw: Option<Raw<'a>>, visit: &mut dyn FnMut(Raw<'a>)) {
     }
 }
 
-fn text(raw: Option<Raw>) -> Option<String> {
+pub(super) fn text(raw: Option<Raw>) -> Option<String> {
     serde_json::from_str(raw?.get()).ok()
 }
 
@@ -240,6 +257,7 @@ pub(in super::super) fn parse_answer(
         usage: chunk.usage(),
         id: chunk.id,
         model: chunk.model,
+        logprobs: spoken.logprobs,
         ..Answer::default()
     };
     for said in spoken.said {
@@ -250,6 +268,10 @@ pub(in super::super) fn parse_answer(
             Said::Seal(seal) => answer.seals.push((answer.reasoning.len(), seal)),
         }
     }
+    let [quoted, grounded] = spoken.sources;
+    let mut sources = Sources::default();
+    sources.hear(&answer.text);
+    answer.citations = sources.read(quoted, grounded);
     Ok(answer)
 }
 
@@ -269,6 +291,10 @@ pub(super) struct WireCandidate<'a> {
     pub content: WireContent<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logprobs_result: Option<WireLogprobs<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grounding_metadata: Option<WireGrounding<'a>>,
     pub index: u32,
 }
 
@@ -392,6 +418,8 @@ pub(in super::super) fn encode_answer(answer: &Answer) -> Vec<u8> {
                 role: "model",
             },
             finish_reason: Some(finish_reason(finish)),
+            logprobs_result: logprobs(&answer.logprobs),
+            grounding_metadata: citation::write(&answer.text, &answer.citations),
             index: 0,
         }],
         usage_metadata: answer.usage.map(WireUsage::from),

@@ -13,9 +13,15 @@
 
 mod address;
 mod answer;
+mod citation;
 mod encode;
 mod error;
+mod generation;
+mod generation_out;
+mod logprob;
+mod media;
 mod outline;
+mod part_out;
 mod request;
 mod schema;
 mod stream;

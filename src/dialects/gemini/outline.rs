@@ -9,9 +9,10 @@ use super::super::feature::Feature;
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
 use super::super::read::{self, Kind, Raw};
+use super::generation::{Form, Generation, service_tier};
+use super::media::{Media, MediaKind};
 use super::wire::{
-    Content, Form, Function, Generation, Media, Part, Role, ToolConfig, each_declaration,
-    is_spelling, object,
+    Content, Function, Part, Role, ToolConfig, each_declaration, is_spelling, object,
 };
 use crate::chat::RequestError;
 
@@ -53,7 +54,7 @@ fn camel(key: &str) -> &'static str {
     known.find(|known| is_spelling(key, known)).unwrap_or(&"")
 }
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 22] = [
     "model",
     "stream",
     "contents",
@@ -73,6 +74,9 @@ const KEYS: [&str; 19] = [
     "continuationToken",
     "continuation_token",
     "store",
+    "labels",
+    "serviceTier",
+    "service_tier",
 ];
 
 impl<'a> Reader<'a> for ContentsReader {
@@ -111,6 +115,11 @@ impl<'a> Reader<'a> for ContentsReader {
             "toolConfig" => self.tool_config(raw)?,
             "generationConfig" => self.generation(raw)?,
             "safetySettings" => self.safety(raw)?,
+            "labels" if raw.get() != "{}" => self.outline.ask(Feature::Metadata, at),
+            "serviceTier" if service_tier(raw).is_some() => {
+                self.outline.ask(Feature::ServiceTier, at);
+            }
+            "labels" | "serviceTier" => {}
             "store" if raw.get() == "false" => {}
             "cachedContent" | "store" | "continuationToken" => {
                 self.outline.ask(Feature::Stored, at);
@@ -212,18 +221,20 @@ impl ContentsReader {
             return Err(read::missing(format_args!("{at}.data"), "it is base64"));
         };
         let mime_type = media.mime_type(at)?;
-        if mime_type.starts_with("image/") {
-            self.outline.image_count = self.outline.image_count.saturating_add(1);
-            return Ok(());
-        }
         if mime_type.starts_with("audio/") {
             let is_compressed = !matches!(&*mime_type, "audio/wav" | "audio/x-wav" | "audio/pcm");
             self.outline.audio(data.get().len(), is_compressed);
         }
-        let feature = match &*mime_type {
-            "application/pdf" => Feature::DocumentPdf,
-            kind if kind.starts_with("audio/") => Feature::AudioIn,
-            _ => Feature::DocumentOther,
+        let feature = match MediaKind::of(&mime_type) {
+            MediaKind::Image => {
+                self.outline.image_count = self.outline.image_count.saturating_add(1);
+                return Ok(());
+            }
+            MediaKind::Pdf => Feature::DocumentPdf,
+            MediaKind::PlainText => Feature::DocumentText,
+            MediaKind::OtherDocument => Feature::DocumentOther,
+            MediaKind::Audio(_) => Feature::AudioIn,
+            MediaKind::Unknown => Feature::NewContent,
         };
         self.outline.ask(feature, at);
         Ok(())
@@ -236,15 +247,17 @@ impl ContentsReader {
             return Err(read::missing(format_args!("{at}.fileUri"), remedy));
         };
         let uri = read::text(uri, format_args!("{at}.fileUri"))?;
-        let is_image = media.mime_type(at)?.starts_with("image/");
-        if is_image {
+        let kind = media.kind(at)?;
+        if kind == MediaKind::Image {
             self.outline.image_count = self.outline.image_count.saturating_add(1);
         }
         let is_public = uri.starts_with("https://") || uri.starts_with("http://");
         if !is_public || uri.starts_with(GOOGLES_FILES) {
             self.outline.ask(Feature::Stored, at);
-        } else if !is_image {
+        } else if kind == MediaKind::Pdf {
             self.outline.ask(Feature::DocumentUrl, at);
+        } else if kind != MediaKind::Image {
+            self.outline.ask(Feature::NewContent, at);
         }
         Ok(())
     }
@@ -303,7 +316,11 @@ impl ContentsReader {
         let limit = format_args!("{at}.maxOutputTokens");
         outline.answer_tokens_max = read::optional(config.max_output_tokens, limit, read::tokens)?;
         for (number, name) in [(config.temperature, "temperature"), (config.top_p, "topP")] {
-            read::optional(number, format_args!("{at}.{name}"), read::number)?;
+            let at = format_args!("{at}.{name}");
+            let number = read::optional(number, at, read::number)?;
+            if name == "temperature" && number.is_some_and(|number| number > 1.0) {
+                outline.ask(Feature::HighTemperature, at);
+            }
         }
         if let Some(stops) = config.stop_sequences {
             let at = format_args!("{at}.stopSequences");
@@ -339,12 +356,9 @@ impl ContentsReader {
             })?;
         }
         for name in config.unspoken() {
-            let feature = match name {
-                "responseLogprobs" | "logprobs" => Feature::Logprobs,
-                _ => Feature::ProviderOnly,
-            };
-            outline.ask(feature, format_args!("{at}.{name}"));
+            outline.ask(Feature::ProviderOnly, format_args!("{at}.{name}"));
         }
+        config.note_settings(&mut self.outline);
         self.form(&config)
     }
 

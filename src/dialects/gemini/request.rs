@@ -1,16 +1,11 @@
 //! Reads a whole Gemini request, for a provider that speaks another dialect.
 //!
-//! | field | what becomes of it |
-//! |---|---|
-//! | `cachedContent`, `continuationToken`, `modelArmorConfig`, `store: true`, tools and `toolConfig` of what runs at Google, `mode: VALIDATED`, several `allowedFunctionNames`, `candidateCount` > 1, logprobs, `responseModalities` beyond text, `responseFormat`, speech, images and translation as answers, JSON mode, parts other than text, images, function calls and their responses, files at Google, images in a function's response, more than four stop texts | not portable: the outline names it and no other dialect is asked |
-//! | `safetySettings` | not portable where they set a filter; dropped where they turn it off |
-//! | `topK`, `seed`, `presencePenalty`, `frequencyPenalty` | dropped: they nudge the sampling, and promise nothing that a reader of the answer could miss |
-//! | `thinkingConfig`, `mediaResolution` | dropped: hints, and models without the feature refuse the field |
-//! | thoughts and `thoughtSignature` | reasoning under Google's seal, and the seals of calls: only the model that thought it can read it |
-//! | `labels`, `serviceTier` | dropped: dealings with Google that change no answer. Rules see labels as metadata |
-//! | `systemInstruction` | a system message before all others |
-//! | `parameters`, `responseSchema` in Google's subset of `OpenAPI` | the JSON Schemas that they mean (`schema.rs`) |
-//! | `model`, `stream`, which the URL says | the router's own decision |
+//! `outline.rs` notes what not every dialect can carry, `docs/dialects.md` tells who can. Read apart: images, documents
+//! and sounds (`media.rs`), and `generationConfig` (`generation.rs`). `safetySettings` that turn filters off and
+//! `mediaResolution` are not read, since no other dialect has a word for them.
+//!
+//! `systemInstruction` becomes a system message before all others. Schemas in Google's subset of `OpenAPI` have become the
+//! JSON Schemas that they mean (`schema.rs`). `model` and `stream`, which the URL says, are the router's own decision.
 //!
 //! Calls may be without ids; results then follow the calls of the same name in their order. Other dialects demand ids, so
 //! such a call gets one that says which of the conversation's calls it is, and so is the same in every turn.
@@ -24,13 +19,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::super::read::{self, Kind, Raw};
+use super::generation::{labels, read_generation, service_tier};
+use super::media::Media;
 use super::wire::{
-    Content, Declaration, Form, Function, Generation, Media, Part, Role, ToolConfig,
-    each_declaration, object,
+    Content, Declaration, Function, Part, Role, ToolConfig, each_declaration, object,
 };
 use crate::chat::{
-    self, AssistantMessage, Format, Image, Message, Reasoning, Request, RequestError,
-    RequestedCall, Seal, SealForm, Signer, Tool, ToolChoice, ToolResult,
+    self, AssistantMessage, Message, Reasoning, Request, RequestError, RequestedCall, Seal,
+    SealForm, Signer, Tool, ToolChoice, ToolResult,
 };
 
 pub(super) struct WireRequest<'a> {
@@ -39,6 +35,8 @@ pub(super) struct WireRequest<'a> {
     pub tools: Option<Raw<'a>>,
     tool_config: Option<Raw<'a>>,
     pub generation_config: Option<Raw<'a>>,
+    labels: Option<Raw<'a>>,
+    service_tier: Option<Raw<'a>>,
 }
 
 impl<'a> WireRequest<'a> {
@@ -52,6 +50,8 @@ impl<'a> WireRequest<'a> {
             "tools",
             "toolConfig",
             "generationConfig",
+            "labels",
+            "serviceTier",
         ];
         let [
             contents,
@@ -59,6 +59,8 @@ impl<'a> WireRequest<'a> {
             tools,
             tool_config,
             generation_config,
+            labels,
+            service_tier,
         ] = object(raw, format_args!("body"), expected, names)?;
         Ok(Self {
             contents,
@@ -66,6 +68,8 @@ impl<'a> WireRequest<'a> {
             tools,
             tool_config,
             generation_config,
+            labels,
+            service_tier,
         })
     }
 }
@@ -92,8 +96,12 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
         request.tool_choice = tool_choice(config)?;
     }
     if let Some(config) = wire.generation_config {
-        generation(config, &mut request)?;
+        read_generation(config, &mut request)?;
     }
+    if let Some(raw) = wire.labels {
+        request.metadata = labels(raw)?;
+    }
+    request.service_tier = wire.service_tier.and_then(service_tier).map(Into::into);
     Ok(request)
 }
 
@@ -295,23 +303,19 @@ fn part<'a>(part: &Part<'a>, at: fmt::Arguments) -> Result<Option<chat::Part<'a>
         let text = read::text(text, format_args!("{at}.text"))?;
         return Ok((!part.is_thought()).then_some(chat::Part::Text(text)));
     }
-    let at_inline = format_args!("{at}.inlineData");
-    let at_file = format_args!("{at}.fileData");
-    let image = if let Some(raw) = part.inline_data {
-        let media = Media::read(raw, at_inline)?;
-        let data = read::optional(media.data, format_args!("{at_inline}.data"), read::text)?;
-        Image::Inline {
-            media_type: media.mime_type(at_inline)?,
-            base64: data.unwrap_or_default(),
-        }
+    let part = if let Some(raw) = part.inline_data {
+        let at = format_args!("{at}.inlineData");
+        Media::read(raw, at)?.inline(at)?
     } else if let Some(raw) = part.file_data {
-        let media = Media::read(raw, at_file)?;
-        let uri = format_args!("{at_file}.fileUri");
-        Image::Url(read::optional(media.file_uri, uri, read::text)?.unwrap_or_default())
+        let at = format_args!("{at}.fileData");
+        Media::read(raw, at)?.file(at)?
     } else {
-        return Err(read::invalid(at, "text or an image here"));
+        return Err(read::invalid(
+            at,
+            "text, an image, a document or a sound here",
+        ));
     };
-    Ok(Some(chat::Part::Image(image)))
+    Ok(Some(part))
 }
 
 fn tool<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Tool<'a>, RequestError> {
@@ -354,34 +358,4 @@ fn tool_choice(raw: Raw<'_>) -> Result<Option<ToolChoice<'_>>, RequestError> {
         (Some("ANY"), None) => Some(ToolChoice::Required),
         _ => None,
     })
-}
-
-fn generation<'a>(raw: Raw<'a>, request: &mut Request<'a>) -> Result<(), RequestError> {
-    let at = format_args!("generationConfig");
-    let config = Generation::read(raw)?;
-    let limit = format_args!("{at}.maxOutputTokens");
-    request.answer_tokens_max = read::optional(config.max_output_tokens, limit, read::tokens)?;
-    let temperature = format_args!("{at}.temperature");
-    request.temperature = read::optional(config.temperature, temperature, read::number)?;
-    request.top_p = read::optional(config.top_p, format_args!("{at}.topP"), read::number)?;
-    if let Some(stops) = config.stop_sequences {
-        let at = format_args!("{at}.stopSequences");
-        read::each(stops, at, &mut |index, raw| {
-            request
-                .stop
-                .push(read::text(raw, format_args!("{at}[{index}]"))?);
-            Ok(())
-        })?;
-    }
-    request.format = match config.form()? {
-        Form::Schema(schema) => Some(Format::JsonSchema {
-            name: None,
-            schema,
-            // OpenAI's strict form takes only schemas that demand every field, which Google's need not.
-            strict: None,
-        }),
-        Form::Json => Some(Format::JsonObject),
-        Form::Any | Form::Other => None,
-    };
-    Ok(())
 }

@@ -12,8 +12,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::super::read::{self, Kind, Raw};
+use super::generation::Generation;
 use super::request::WireRequest;
-use super::wire::{Declaration, Generation, each_declaration};
+use super::wire::{Declaration, each_declaration};
 use crate::chat::RequestError;
 
 /// The longest schema in this form. Each level is read once more than the one above it.

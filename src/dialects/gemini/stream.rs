@@ -10,6 +10,7 @@ use super::super::StreamFault;
 use super::super::read::{self, Kind, Raw};
 use super::super::stream::Stage;
 use super::answer::{ReadChunk, Said};
+use super::citation::Sources;
 use crate::chat::Event;
 use crate::sse;
 
@@ -20,6 +21,7 @@ const DONE: &str = "[DONE]";
 pub(in super::super) struct StreamDecoder {
     calls: u32,
     has_usage: bool,
+    sources: Sources,
     stage: Stage,
 }
 
@@ -58,6 +60,12 @@ impl StreamDecoder {
         for said in spoken.said {
             self.say(said, out);
         }
+        if !spoken.logprobs.is_empty() {
+            out.push(Event::Logprobs(spoken.logprobs));
+        }
+        let [quoted, grounded] = spoken.sources;
+        let citations = self.sources.read(quoted, grounded);
+        out.extend(citations.into_iter().map(Event::Citation));
         if let Some(reason) = spoken.finish
             && self.stage.reach(Stage::Finished)
         {
@@ -75,7 +83,10 @@ impl StreamDecoder {
 
     fn say(&mut self, said: Said, out: &mut Vec<Event>) {
         match said {
-            Said::Text(piece) => out.push(Event::Text(piece)),
+            Said::Text(piece) => {
+                self.sources.hear(&piece);
+                out.push(Event::Text(piece));
+            }
             Said::Thought(piece) => out.push(Event::Reasoning(piece)),
             Said::Seal(seal) => out.push(Event::Seal(seal)),
             Said::Call(call) => {

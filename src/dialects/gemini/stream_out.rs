@@ -1,10 +1,13 @@
 //! Writes a stream of Gemini's chunks.
 //!
 //! Words go out as they come. A call is one part here, and others tell its arguments in pieces, woven with those of other
-//! calls, so all calls go out whole with the last chunk, which also has the reason to finish and the usage.
+//! calls, so all calls go out whole with the last chunk, which also has the reason to finish, the usage and all sources.
+//! Probabilities come behind the words that they are of, in a chunk of their own.
 
 use super::super::stream::Stage;
 use super::answer::{WireCandidate, WireChunk, WireContent, WirePart, finish_reason};
+use super::citation::Sources;
+use super::logprob::{WireLogprobs, logprobs};
 use super::usage::WireUsage;
 use crate::chat::{Event, FinishReason, ToolCall, Usage};
 use crate::sse::write_event;
@@ -16,10 +19,14 @@ pub(in super::super) struct StreamEncoder {
     usage: Usage,
     finish: Option<FinishReason>,
     calls: Vec<ToolCall>,
+    sources: Sources,
     /// The stream's index of each call, sorted, and its place.
     places: Vec<(u32, usize)>,
     stage: Stage,
 }
+
+/// Google's SDK drops a chat's turn in which a chunk has no part.
+const NOTHING: WirePart = WirePart::Text { text: "" };
 
 impl StreamEncoder {
     pub(in super::super) fn push(&mut self, event: &Event, out: &mut Vec<u8>) {
@@ -34,19 +41,18 @@ impl StreamEncoder {
                 }
             }
             Event::Text(piece) | Event::Refusal(piece) if !piece.is_empty() => {
-                self.write(vec![WirePart::Text { text: piece }], false, out);
+                self.sources.hear(piece);
+                self.write(vec![WirePart::Text { text: piece }], None, false, out);
             }
             Event::Reasoning(piece) if !piece.is_empty() => {
-                self.write(vec![WirePart::thought(piece)], false, out);
+                self.write(vec![WirePart::thought(piece)], None, false, out);
             }
-            Event::Text(_)
-            | Event::Refusal(_)
-            | Event::Reasoning(_)
-            | Event::Citation(_)
-            | Event::Logprobs(_) => {}
+            Event::Text(_) | Event::Refusal(_) | Event::Reasoning(_) => {}
+            Event::Citation(citation) => self.sources.keep(citation),
+            Event::Logprobs(tokens) => self.write(vec![NOTHING], logprobs(tokens), false, out),
             Event::Seal(seal) => {
                 if let Some(part) = WirePart::sealed("", seal) {
-                    self.write(vec![part], false, out);
+                    self.write(vec![part], None, false, out);
                 }
             }
             Event::CallSignature { index, signature } => {
@@ -67,10 +73,9 @@ impl StreamEncoder {
             Event::End => {
                 let mut parts: Vec<_> = self.calls.iter().map(WirePart::call).collect();
                 if parts.is_empty() {
-                    // Google's SDK drops a chat's turn in which a chunk has no part.
-                    parts.push(WirePart::Text { text: "" });
+                    parts.push(NOTHING);
                 }
-                self.write(parts, true, out);
+                self.write(parts, None, true, out);
                 self.stage = Stage::Ended;
             }
         }
@@ -105,7 +110,13 @@ impl StreamEncoder {
         }
     }
 
-    fn write(&self, parts: Vec<WirePart>, is_last: bool, out: &mut Vec<u8>) {
+    fn write(
+        &self,
+        parts: Vec<WirePart>,
+        logprobs_result: Option<WireLogprobs>,
+        is_last: bool,
+        out: &mut Vec<u8>,
+    ) {
         let finish = self.finish.unwrap_or(FinishReason::Stop);
         let chunk = WireChunk {
             candidates: [WireCandidate {
@@ -114,6 +125,8 @@ impl StreamEncoder {
                     role: "model",
                 },
                 finish_reason: is_last.then_some(finish_reason(finish)),
+                logprobs_result,
+                grounding_metadata: is_last.then(|| self.sources.write()).flatten(),
                 index: 0,
             }],
             usage_metadata: is_last.then(|| WireUsage::from(self.usage)),

@@ -84,13 +84,6 @@ pub(super) struct Part<'a> {
     pub function_response: Option<Raw<'a>>,
 }
 
-/// `inlineData` and `fileData`.
-pub(super) struct Media<'a> {
-    mime_type: Option<Raw<'a>>,
-    pub data: Option<Raw<'a>>,
-    pub file_uri: Option<Raw<'a>>,
-}
-
 /// `functionCall` and `functionResponse`.
 pub(super) struct Function<'a> {
     pub id: Option<Raw<'a>>,
@@ -116,44 +109,6 @@ pub(super) struct ToolConfig<'a> {
     pub allowed: Option<Raw<'a>>,
     /// Of tools that run at Google.
     pub retrieval: Option<Raw<'a>>,
-}
-
-/// `generationConfig`. What is not here is dropped for a target of another dialect.
-pub(super) struct Generation<'a> {
-    pub max_output_tokens: Option<Raw<'a>>,
-    pub temperature: Option<Raw<'a>>,
-    pub top_p: Option<Raw<'a>>,
-    pub stop_sequences: Option<Raw<'a>>,
-    response_mime_type: Option<Raw<'a>>,
-    pub response_schema: Option<Raw<'a>>,
-    response_json_schema: Option<Raw<'a>>,
-    pub candidate_count: Option<Raw<'a>>,
-    pub response_modalities: Option<Raw<'a>>,
-    /// Those of [`UNSPOKEN`].
-    unspoken: [Option<Raw<'a>>; UNSPOKEN.len()],
-}
-
-/// What of `generationConfig` no other dialect has words for.
-const UNSPOKEN: [&str; 9] = [
-    "responseLogprobs",
-    "logprobs",
-    "responseFormat",
-    "speechConfig",
-    "imageConfig",
-    "routingConfig",
-    "modelSelectionConfig",
-    "translationConfig",
-    "audioTranscriptionConfig",
-];
-
-/// The form that the answer's text must have.
-pub(super) enum Form<'a> {
-    Any,
-    /// JSON of no schema.
-    Json,
-    Schema(Raw<'a>),
-    /// One word of a list, YAML and other forms that have no name elsewhere.
-    Other,
 }
 
 /// Who speaks in a turn.
@@ -230,25 +185,6 @@ impl<'a> Part<'a> {
     }
 }
 
-impl<'a> Media<'a> {
-    pub fn read(raw: Raw<'a>, at: fmt::Arguments) -> Result<Self, RequestError> {
-        let expected = "an object with `mimeType`, and `data` or `fileUri`; no key twice";
-        let [mime_type, data, file_uri] =
-            object(raw, at, expected, ["mimeType", "data", "fileUri"])?;
-        Ok(Self {
-            mime_type,
-            data,
-            file_uri,
-        })
-    }
-
-    /// Empty where there is none.
-    pub fn mime_type(&self, at: fmt::Arguments) -> Result<Cow<'a, str>, RequestError> {
-        let at = format_args!("{at}.mimeType");
-        Ok(read::optional(self.mime_type, at, read::text)?.unwrap_or_default())
-    }
-}
-
 impl<'a> Function<'a> {
     pub fn read(raw: Raw<'a>, at: fmt::Arguments) -> Result<Self, RequestError> {
         let expected = "an object with `name`, no key twice";
@@ -309,66 +245,6 @@ impl<'a> ToolConfig<'a> {
             allowed,
             retrieval,
         })
-    }
-}
-
-impl<'a> Generation<'a> {
-    pub fn read(raw: Raw<'a>) -> Result<Self, RequestError> {
-        let at = format_args!("generationConfig");
-        let expected = "an object, no key twice and in one spelling";
-        let names = [
-            "maxOutputTokens",
-            "temperature",
-            "topP",
-            "stopSequences",
-            "responseMimeType",
-            "responseSchema",
-            "responseJsonSchema",
-            "candidateCount",
-            "responseModalities",
-        ];
-        let [
-            max_output_tokens,
-            temperature,
-            top_p,
-            stop_sequences,
-            response_mime_type,
-            response_schema,
-            response_json_schema,
-            candidate_count,
-            response_modalities,
-        ] = object(raw, at, expected, names)?;
-        Ok(Self {
-            max_output_tokens,
-            temperature,
-            top_p,
-            stop_sequences,
-            response_mime_type,
-            response_schema,
-            response_json_schema,
-            candidate_count,
-            response_modalities,
-            unspoken: object(raw, at, expected, UNSPOKEN)?,
-        })
-    }
-
-    pub fn form(&self) -> Result<Form<'a>, RequestError> {
-        let at = format_args!("generationConfig.responseMimeType");
-        let media_type = read::optional(self.response_mime_type, at, read::text)?;
-        let schema = self.response_json_schema.or(self.response_schema);
-        Ok(match (media_type.as_deref(), schema) {
-            (None | Some("application/json"), Some(schema)) => Form::Schema(schema),
-            (Some("application/json"), None) => Form::Json,
-            (None | Some("" | "text/plain"), None) => Form::Any,
-            _ => Form::Other,
-        })
-    }
-
-    /// What no other dialect has words for, by name.
-    pub fn unspoken(&self) -> impl Iterator<Item = &'static str> {
-        let is_set = |raw: Option<Raw>| raw.is_some_and(|raw| !matches!(raw.get(), "false" | "0"));
-        let named = UNSPOKEN.iter().zip(self.unspoken);
-        named.filter_map(move |(name, raw)| is_set(raw).then_some(*name))
     }
 }
 
