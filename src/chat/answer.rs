@@ -84,6 +84,27 @@ pub struct Citation {
     pub cited: String,
     /// The piece of the answer's text, in characters; absent where the provider does not tell.
     pub span: Option<(u32, u32)>,
+    /// Where in a document of the request.
+    pub place: Option<DocumentPlace>,
+}
+
+/// A piece of a document of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocumentPlace {
+    /// Which of all documents, from 0.
+    pub document: u32,
+    pub unit: PlaceUnit,
+    /// Characters and blocks from 0, pages from 1.
+    pub start: u32,
+    /// The first that is no more in it.
+    pub end: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceUnit {
+    Chars,
+    Pages,
+    Blocks,
 }
 
 /// How likely a token was, as a natural logarithm.

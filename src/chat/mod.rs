@@ -16,7 +16,10 @@ mod failure;
 mod reasoning;
 mod request;
 
-pub use answer::{Alternative, Answer, Citation, FinishReason, TokenLogprob, ToolCall, Usage};
+pub use answer::{
+    Alternative, Answer, Citation, DocumentPlace, FinishReason, PlaceUnit, TokenLogprob, ToolCall,
+    Usage,
+};
 pub use collect::Collector;
 pub use event::Event;
 pub use failure::{AttemptFailure, Phase, ProviderError, RequestError};

@@ -610,12 +610,17 @@ fn dump_seal(seal: &Seal) -> Value {
 }
 
 fn dump_citation(citation: &Citation) -> Value {
-    json!({
+    let mut told = json!({
         "url": citation.url,
         "title": citation.title,
         "cited": citation.cited,
         "span": citation.span,
-    })
+    });
+    if let Some(place) = citation.place {
+        let unit = format!("{:?}", place.unit);
+        told["place"] = json!([place.document, unit, place.start, place.end]);
+    }
+    told
 }
 
 fn dump_logprob(token: &TokenLogprob) -> Value {

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::fault;
 use super::super::read::{self, Json, Loose, Object, Raw};
+use super::citation::{ReadCitation, WireCitation, wire_citation};
 use super::usage::{Count, ReadUsage, WireUsage};
 use crate::chat::{
-    Answer, AttemptFailure, Citation, FinishReason, ProviderError, Seal, SealForm, Signer, ToolCall,
+    Answer, AttemptFailure, FinishReason, ProviderError, Seal, SealForm, Signer, ToolCall,
 };
 
 #[derive(Default, Deserialize)]
@@ -41,32 +42,6 @@ pub(super) struct ReadBlock<'a> {
     pub signature: Loose<String>,
     pub data: Loose<String>,
     pub citations: Loose<Vec<Loose<ReadCitation>>>,
-}
-
-/// Where a text comes from: a page of a search, or a piece of a document.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ReadCitation {
-    cited_text: Loose<String>,
-    document_title: Loose<String>,
-    title: Loose<String>,
-    url: Loose<String>,
-}
-
-impl ReadCitation {
-    /// None where it names no source.
-    pub fn citation(self, span: (u32, u32)) -> Option<Citation> {
-        let title = self.title.0.or(self.document_title.0);
-        let citation = Citation {
-            url: self.url.0.unwrap_or_default(),
-            title: title.unwrap_or_default(),
-            cited: self.cited_text.0.unwrap_or_default(),
-            span: Some(span),
-        };
-        let words = [&citation.url, &citation.title, &citation.cited];
-        let is_empty = words.iter().all(|words| words.is_empty());
-        (!is_empty).then_some(citation)
-    }
 }
 
 /// How many characters, as far as they can be counted.
@@ -203,28 +178,6 @@ pub(super) enum WireBlock<'a> {
         name: &'a str,
         input: Input<'a>,
     },
-}
-
-/// A page, as Anthropic's own search cites one. What is encrypted is for that search alone.
-#[derive(Serialize)]
-pub(super) struct WireCitation<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    cited_text: &'a str,
-    url: &'a str,
-    title: &'a str,
-    encrypted_index: &'static str,
-}
-
-/// None where the source has no URL: its place in the request's documents is not known.
-pub(super) fn wire_citation(citation: &Citation) -> Option<WireCitation<'_>> {
-    (!citation.url.is_empty()).then(|| WireCitation {
-        kind: "web_search_result_location",
-        cited_text: &citation.cited,
-        url: &citation.url,
-        title: &citation.title,
-        encrypted_index: "",
-    })
 }
 
 /// A thought with its seal, where it has one of Anthropic's.

@@ -3,6 +3,7 @@
 //! Reference: <https://platform.claude.com/docs/en/api/messages>.
 
 mod answer;
+mod citation;
 mod encode;
 mod error;
 mod outline;

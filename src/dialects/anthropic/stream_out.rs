@@ -16,7 +16,8 @@ use serde::Serialize;
 
 use super::super::read;
 use super::super::stream::Stage;
-use super::answer::{Input, WireBlock, WireCitation, WireMessage, stop_reason, wire_citation};
+use super::answer::{Input, WireBlock, WireMessage, stop_reason};
+use super::citation::{WireCitation, wire_citation};
 use super::usage::WireUsage;
 use crate::chat::{Citation, Event, FinishReason, Seal, SealForm, Signer, Usage};
 use crate::sse::write_event;

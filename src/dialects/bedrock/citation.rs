@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::super::read::Loose;
-use crate::chat::{Citation, Seal, SealForm, Signer};
+use crate::chat::{Citation, DocumentPlace, PlaceUnit, Seal, SealForm, Signer};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -24,9 +24,31 @@ pub(super) struct ReadText {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct ReadLocation {
     web: Loose<ReadWeb>,
+    document_char: Loose<ReadPlace>,
+    document_page: Loose<ReadPlace>,
+    document_chunk: Loose<ReadPlace>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ReadPlace {
+    document_index: Loose<u32>,
+    start: Loose<u32>,
+    end: Loose<u32>,
+}
+
+impl ReadPlace {
+    fn place(self, unit: PlaceUnit) -> Option<DocumentPlace> {
+        Some(DocumentPlace {
+            document: self.document_index.0?,
+            unit,
+            start: self.start.0?,
+            end: self.end.0?,
+        })
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,13 +60,16 @@ struct ReadWeb {
 impl ReadCitation {
     /// None where it names no source. `span` is the piece of the answer's text, in characters.
     pub fn citation(self, span: (u32, u32)) -> Option<Citation> {
-        let web = self
-            .location
-            .0
-            .unwrap_or_default()
-            .web
-            .0
-            .unwrap_or_default();
+        let location = self.location.0.unwrap_or_default();
+        let web = location.web.0.unwrap_or_default();
+        let known = [
+            (PlaceUnit::Chars, location.document_char),
+            (PlaceUnit::Pages, location.document_page),
+            (PlaceUnit::Blocks, location.document_chunk),
+        ];
+        let place = known
+            .into_iter()
+            .find_map(|(unit, read)| read.0?.place(unit));
         let pieces = self.source_content.0.unwrap_or_default().into_iter();
         let title = self.title.0.filter(|title| !title.is_empty());
         let citation = Citation {
@@ -54,6 +79,7 @@ impl ReadCitation {
                 .filter_map(|piece| piece.0.and_then(|piece| piece.text.0))
                 .collect(),
             span: Some(span),
+            place,
         };
         let words = [&citation.url, &citation.title, &citation.cited];
         let is_empty = words.iter().all(|words| words.is_empty());

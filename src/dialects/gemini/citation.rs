@@ -49,6 +49,7 @@ impl Sources {
                 title: short(title),
                 cited: String::new(),
                 span: self.span(start, end, None),
+                place: None,
             });
         });
         self.grounded(grounded, &mut named);
@@ -131,6 +132,7 @@ fn source(raw: Raw) -> Citation {
         title: short(title),
         cited: short(words),
         span: None,
+        place: None,
     }
 }
 

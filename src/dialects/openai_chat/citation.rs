@@ -41,6 +41,7 @@ impl ReadAnnotation {
             title: read.title.0.unwrap_or_default(),
             cited: read.content.0.unwrap_or_default(),
             span: read.start_index.0.zip(read.end_index.0),
+            place: None,
         })
     }
 }
