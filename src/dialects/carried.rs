@@ -56,12 +56,16 @@ const OPENAI_RESPONSES: Features = Features::of(&[
     Feature::StrictTools,
 ]);
 const COHERE: Features = Features::of(&[
+    Feature::DocumentText,
     Feature::JsonMode,
+    Feature::Logprobs,
     Feature::Stop,
+    Feature::Citations,
     Feature::Seed,
     Feature::FrequencyPenalty,
     Feature::PresencePenalty,
     Feature::TopK,
+    Feature::ReasoningEffort,
     Feature::StrictTools,
 ]);
 const GEMINI: Features = Features::of(&[

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::super::fault;
 use super::super::read::{Loose, Object};
+use super::source::{ReadCitation, ReadLogprob};
 use crate::chat::{Answer, AttemptFailure, FinishReason, ProviderError, ToolCall, Usage};
 use crate::units::Tokens;
 
@@ -24,6 +25,7 @@ struct ReadAnswer {
     finish_reason: Loose<String>,
     message: Loose<ReadMessage>,
     usage: Loose<ReadUsage>,
+    logprobs: Loose<Vec<Loose<ReadLogprob>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -32,6 +34,7 @@ struct ReadMessage {
     content: Loose<Vec<Loose<ReadPart>>>,
     tool_plan: Loose<String>,
     tool_calls: Loose<Vec<Loose<ReadCall>>>,
+    citations: Loose<Vec<Loose<ReadCitation>>>,
 }
 
 /// A part of the content, or a piece of one.
@@ -148,6 +151,12 @@ pub(in super::super) fn parse_answer(
             .push_str(&part.thinking.0.unwrap_or_default());
         answer.text.push_str(&part.text.0.unwrap_or_default());
     }
+    let citations = message.citations.0.unwrap_or_default().into_iter();
+    let citations = citations.filter_map(|citation| citation.0);
+    answer.citations = citations.flat_map(ReadCitation::citations).collect();
+    let logprobs = read.logprobs.0.unwrap_or_default().into_iter();
+    let logprobs = logprobs.filter_map(|logprob| logprob.0);
+    answer.logprobs = logprobs.filter_map(ReadLogprob::token).collect();
     let calls = message.tool_calls.0.unwrap_or_default().into_iter();
     answer.calls = calls.filter_map(|call| call.0).map(call).collect();
     answer.finish = Some(finish(&reason, !answer.calls.is_empty(), None)?);

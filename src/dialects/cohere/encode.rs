@@ -1,12 +1,16 @@
 //! Writes a request to Cohere's chat API.
 //!
 //! What the API has no words for is refused here, and another target is asked: one of several tools by name, at most
-//! one call at a time, more stop texts than it takes, images in a tool's result, and a JSON format beside tools, which
-//! it refuses itself (<https://docs.cohere.com/v2/reference/chat>).
+//! one call at a time, more stop texts than it takes, images in a tool's result, the probabilities of tokens that were not
+//! chosen, and a JSON format beside tools or documents, which it refuses itself
+//! (<https://docs.cohere.com/v2/reference/chat>).
 //!
 //! - Tools are held to their schemas all together or not at all; so `strict_tools` is said where each is strict.
 //! - Temperature goes to 2 at OpenAI and to 1 here, `top_p` from 0.01 to 0.99, penalties from 0 to 1, `top_k` to 500;
 //!   what is beyond becomes the nearest. A seed loses its sign: it only has to be the same each time.
+//! - Documents of the user's stand beside the conversation, numbered in their order; those of tools in their results. The
+//!   API cites all of them unasked; where none is to be cited, it is told so.
+//! - How much to think is a budget of tokens.
 //! - That a tool failed has no field; its text says so. The client's name for its user is not sent.
 
 use std::borrow::Cow;
@@ -16,8 +20,8 @@ use serde::Serialize;
 use super::super::read::{Json, Raw};
 use super::super::{Dialect, Shape, written};
 use crate::chat::{
-    AssistantMessage, Format, Image, Message, Part, Request, RequestError, RequestedCall, Tool,
-    ToolChoice, ToolResult,
+    AssistantMessage, Document, DocumentSource, Effort, Format, Image, Message, Part, Request,
+    RequestError, RequestedCall, Tool, ToolChoice, ToolResult,
 };
 use crate::units::Tokens;
 
@@ -59,7 +63,42 @@ struct WireRequest<'a> {
     frequency_penalty: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     presence_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<WireThinking>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    documents: Vec<WireDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    citation_options: Option<WireCitations>,
     stream: bool,
+}
+
+#[derive(Serialize)]
+struct WireThinking {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_budget: Option<Tokens>,
+}
+
+#[derive(Serialize)]
+struct WireDocument<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    data: WireText<'a>,
+}
+
+#[derive(Serialize)]
+struct WireText<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct WireCitations {
+    mode: &'static str,
 }
 
 #[derive(Serialize)]
@@ -95,6 +134,7 @@ enum Content<'a> {
 enum WirePart<'a> {
     Text { text: &'a str },
     ImageUrl { image_url: WireUrl<'a> },
+    Document { document: WireDocument<'a> },
 }
 
 #[derive(Serialize)]
@@ -152,6 +192,9 @@ pub(in super::super) fn encode_request(
     }
     let is_strict = |tool: &Tool| tool.strict == Some(true);
     let is_strict = !request.tools.is_empty() && request.tools.iter().all(is_strict);
+    let documents = documents(&request.messages);
+    let is_cited = documents.iter().any(|(_, is_cited)| *is_cited);
+    let citations_off = !documents.is_empty() && !is_cited;
     written(&WireRequest {
         model: shape.model,
         messages: request.messages.iter().map(message).collect(),
@@ -167,7 +210,59 @@ pub(in super::super) fn encode_request(
         seed: request.seed.map(i64::unsigned_abs),
         frequency_penalty: request.frequency_penalty.map(penalty),
         presence_penalty: request.presence_penalty.map(penalty),
+        logprobs: request.logprobs.map(|_| true),
+        thinking: request.effort.map(thinking),
+        documents: documents.into_iter().map(|(wire, _)| wire).collect(),
+        citation_options: citations_off.then_some(WireCitations { mode: "OFF" }),
         stream: shape.is_streaming,
+    })
+}
+
+fn thinking(effort: Effort) -> WireThinking {
+    let token_budget = effort.budget();
+    let kind = if token_budget.is_some() {
+        "enabled"
+    } else {
+        "disabled"
+    };
+    WireThinking { kind, token_budget }
+}
+
+/// The user's, each with whether it is to be cited. Anthropic counts those in tools' results too.
+fn documents<'a>(messages: &'a [Message<'a>]) -> Vec<(WireDocument<'a>, bool)> {
+    let mut found = Vec::new();
+    let mut number: u32 = 0;
+    for message in messages {
+        let (parts, is_users) = match message {
+            Message::User(parts) => (parts, true),
+            Message::ToolResult(result) => (&result.parts, false),
+            Message::System(_) | Message::Assistant(_) => continue,
+        };
+        for part in parts {
+            if let Part::Document(document) = part {
+                let wire = wire_document(document, Some(number));
+                found.extend(
+                    wire.filter(|_| is_users)
+                        .map(|wire| (wire, document.is_cited)),
+                );
+                number = number.saturating_add(1);
+            }
+        }
+    }
+    found
+}
+
+/// None where it is no text.
+fn wire_document<'a>(document: &'a Document<'a>, number: Option<u32>) -> Option<WireDocument<'a>> {
+    let DocumentSource::Text(text) = &document.source else {
+        return None;
+    };
+    Some(WireDocument {
+        id: number.map(|number| number.to_string()),
+        data: WireText {
+            title: document.name.as_deref(),
+            text,
+        },
     })
 }
 
@@ -181,19 +276,29 @@ fn beyond(request: &Request) -> Option<&'static str> {
     let is_one_of_several = is_named && request.tools.len() > 1;
     let has_tools = !request.tools.is_empty();
     let is_image = |part: &Part| matches!(part, Part::Image(_));
-    let returns_image = |message: &Message| match message {
+    let is_document = |part: &Part| matches!(part, Part::Document(_));
+    let is_unknown = |message: &Message| match message {
         Message::ToolResult(result) => result.parts.iter().any(is_image),
-        _ => false,
+        Message::User(_) => false,
+        Message::System(parts) | Message::Assistant(AssistantMessage { parts, .. }) => {
+            parts.iter().any(is_document)
+        }
     };
+    let has_documents = request.messages.iter().any(|message| match message {
+        Message::User(parts) => parts.iter().any(is_document),
+        _ => false,
+    });
     if is_one_of_several {
         Some("tool_choice")
     } else if has_tools && request.parallel_tool_calls == Some(false) {
         Some("parallel_tool_calls")
-    } else if has_tools && request.format.is_some() {
+    } else if (has_tools || has_documents) && request.format.is_some() {
         Some("response_format")
     } else if request.stop.len() > STOP_MAX {
         Some("stop")
-    } else if request.messages.iter().any(returns_image) {
+    } else if request.logprobs.is_some_and(|count| count > 0) {
+        Some("top_logprobs")
+    } else if request.messages.iter().any(is_unknown) {
         Some("messages")
     } else {
         None
@@ -203,22 +308,22 @@ fn beyond(request: &Request) -> Option<&'static str> {
 fn message<'a>(message: &'a Message<'a>) -> WireMessage<'a> {
     match message {
         Message::System(parts) => WireMessage::System {
-            content: content(parts),
+            content: content(parts, false),
         },
         Message::User(parts) => WireMessage::User {
-            content: content(parts),
+            content: content(parts, false),
         },
         Message::Assistant(AssistantMessage { parts, calls }) => {
             let is_said = |part: &Part| matches!(part, Part::Text(_) | Part::Image(_));
             let is_silent = !parts.iter().any(is_said) && !calls.is_empty();
             WireMessage::Assistant {
-                content: (!is_silent).then(|| content(parts)),
+                content: (!is_silent).then(|| content(parts, false)),
                 tool_calls: calls.iter().map(call).collect(),
             }
         }
         Message::ToolResult(ToolResult { call_id, parts, .. }) => WireMessage::Tool {
             tool_call_id: call_id,
-            content: content(parts),
+            content: content(parts, true),
         },
     }
 }
@@ -235,13 +340,18 @@ fn call<'a>(call: &'a RequestedCall<'a>) -> WireCall<'a> {
 }
 
 /// One text is a string; several parts are an array.
-fn content<'a>(parts: &'a [Part<'a>]) -> Content<'a> {
+fn content<'a>(parts: &'a [Part<'a>], is_result: bool) -> Content<'a> {
     let wire = |part: &'a Part<'a>| match part {
+        Part::Document(document) if is_result => {
+            let document = wire_document(document, None)?;
+            Some(WirePart::Document { document })
+        }
         Part::Text(text) => Some(WirePart::Text { text }),
         Part::Image(image) => Some(WirePart::ImageUrl {
             image_url: WireUrl { url: url(image) },
         }),
-        // What its dialect does not carry is in no request that comes here, or may be left out.
+        // The user's documents stand beside the messages. What its dialect does not carry is in no request that comes here, or
+        // may be left out.
         Part::Document(_) | Part::Audio(_) | Part::Reasoning(_) | Part::CacheMarker(_) => None,
     };
     let written: Vec<WirePart> = parts.iter().filter_map(wire).collect();

@@ -2,8 +2,7 @@
 //!
 //! Each event has its type in its data. The last, `message-end`, says why the answer ended and counts it, and is the
 //! end marker too. Contents and calls share one numbering, so a call's own number is its place among the calls. The
-//! documentation shows a call's pieces both as an object and as a list of one; both are read. Events about citations
-//! are ignored.
+//! documentation shows a call's pieces both as an object and as a list of one; both are read.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,6 +12,7 @@ use super::super::fault;
 use super::super::read::{Loose, Object, Raw, Text};
 use super::super::stream::Stage;
 use super::answer::{NO_ARGUMENTS, ReadCall, ReadPart, ReadUsage, finish};
+use super::source::{ReadCitation, ReadLogprob};
 use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse;
 
@@ -38,6 +38,7 @@ struct Wire<'a> {
     index: Loose<u64>,
     #[serde(borrow)]
     delta: Loose<Delta<'a>>,
+    logprobs: Loose<ReadLogprob>,
     #[serde(borrow)]
     message: Option<Raw<'a>>,
 }
@@ -59,6 +60,7 @@ struct Said<'a> {
     tool_plan: Loose<String>,
     #[serde(borrow)]
     tool_calls: Option<Raw<'a>>,
+    citations: Loose<ReadCitation>,
 }
 
 impl Said<'_> {
@@ -104,6 +106,13 @@ impl StreamDecoder {
                 let part = said.content.0.unwrap_or_default();
                 self.say(part.thinking.0, Event::Reasoning, out);
                 self.say(part.text.0, Event::Text, out);
+                if let Some(token) = wire.logprobs.0.and_then(ReadLogprob::token) {
+                    out.push(Event::Logprobs(vec![token]));
+                }
+            }
+            "citation-start" => {
+                let citations = said.citations.0.unwrap_or_default().citations();
+                out.extend(citations.into_iter().map(Event::Citation));
             }
             "tool-plan-delta" => self.say(said.tool_plan.0, Event::Reasoning, out),
             "tool-call-start" => self.open_call(wire.index.0, said.call(), out),
