@@ -96,6 +96,7 @@ const BEDROCK: Features = Features::of(&[
     Feature::Citations,
     Feature::AnthropicReasoning,
     Feature::CacheMarkers,
+    Feature::ServiceTier,
     Feature::Metadata,
     Feature::ToolErrors,
 ]);

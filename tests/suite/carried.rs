@@ -72,7 +72,11 @@ fn what_some_models_alone_take_goes_to_those_whose_abilities_name_it() {
             Feature::ReasoningEffort,
         ),
         (&["gemini", "vertex"], r#""logprobs""#, Feature::Logprobs),
-        (&["gemini"], r#""service_tiers""#, Feature::ServiceTier),
+        (
+            &["gemini", "bedrock"],
+            r#""service_tiers""#,
+            Feature::ServiceTier,
+        ),
     ] {
         for provider in providers {
             assert!(!carries(provider, "", feature), "{provider}: {feature:?}");

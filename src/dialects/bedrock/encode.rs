@@ -12,7 +12,8 @@
 //! - Temperature goes to 2 at OpenAI and to 1 here; higher ones become 1.
 //! - `strict` tools are not carried: few models take the field, and the others refuse the request.
 //! - Labels whose characters the API does not take are left out; it would refuse the request.
-//! - `top_k` is not carried: each model has its own place for it, and refuses another's.
+//! - `top_k` is not carried: each model has its own place for it and refuses another's, and Claude's newest refuse it at all
+//!   (<https://github.com/NousResearch/hermes-agent/issues/11137>).
 //! - An answer that the model shall go on with must not end in white space; that is trimmed.
 //! - Ids of calls have at most 64 letters, digits, `_` and `-`. Others' ids are made such, in calls and results alike.
 
@@ -54,6 +55,14 @@ struct WireRequest<'a> {
     output_config: Option<OutputConfig<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     request_metadata: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<ServiceTier>,
+}
+
+#[derive(Serialize)]
+struct ServiceTier {
+    #[serde(rename = "type")]
+    kind: &'static str,
 }
 
 #[derive(Serialize)]
@@ -185,6 +194,7 @@ pub(in super::super) fn encode_request(
         tool_config: tool_config(request, shape.carried),
         output_config: request.format.as_ref().and_then(output_config),
         request_metadata: labels(request),
+        service_tier: service_tier(request),
     };
     serde_json::to_vec(&wire).map_err(|_| RequestError::Invalid {
         field: "messages".to_owned(),
@@ -359,6 +369,14 @@ fn labels<'a>(request: &'a Request<'a>) -> BTreeMap<&'a str, &'a str> {
         .filter(|(key, value)| !key.is_empty() && is_allowed(key) && is_allowed(value))
         .take(LABELS_MAX)
         .collect()
+}
+
+/// OpenAI's words are AWS's too; those that AWS does not have are left out.
+fn service_tier(request: &Request) -> Option<ServiceTier> {
+    let known = ["default", "flex", "priority"];
+    let asked = request.service_tier.as_deref();
+    let kind = known.into_iter().find(|kind| asked == Some(kind))?;
+    Some(ServiceTier { kind })
 }
 
 fn output_config<'a>(format: &'a Format<'a>) -> Option<OutputConfig<'a>> {
