@@ -184,6 +184,8 @@ pub struct Outgoing {
     pub path: Cow<'static, str>,
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     pub body: Vec<u8>,
+    /// Whether the answer may have one call at most, which the provider cannot be told: of several, the first counts.
+    pub is_one_call: bool,
 }
 
 /// What the router decides about a request that is sent.
@@ -363,7 +365,15 @@ pub fn encode_parsed(
         Dialect::Bedrock => bedrock::encode_request(request, shape)?,
         Dialect::Gemini => gemini::encode_request(request, shape)?,
     };
-    Ok(outgoing(provider, shape, body))
+    let is_untold = match provider {
+        Dialect::OpenaiChat | Dialect::Anthropic | Dialect::OpenaiResponses => false,
+        Dialect::Cohere | Dialect::Bedrock | Dialect::Gemini => true,
+    };
+    let is_one_call = request.parallel_tool_calls == Some(false);
+    Ok(Outgoing {
+        is_one_call: is_untold && is_one_call,
+        ..outgoing(provider, shape, body)
+    })
 }
 
 fn outgoing(provider: Dialect, shape: &Shape, body: Vec<u8>) -> Outgoing {
@@ -389,6 +399,7 @@ fn outgoing(provider: Dialect, shape: &Shape, body: Vec<u8>) -> Outgoing {
         path,
         headers,
         body,
+        is_one_call: false,
     }
 }
 
@@ -445,11 +456,9 @@ pub fn parse_error(
     match provider {
         Dialect::Bedrock => fault::of_aws(status, retry_after, kind, body),
         // All wrap it in `error`, or leave it bare, and their kinds do not collide.
-        Dialect::OpenaiChat
-        | Dialect::Anthropic
-        | Dialect::OpenaiResponses
-        | Dialect::Cohere
-        | Dialect::Gemini => fault::of_status(status, retry_after, body),
+        Dialect::OpenaiChat | Dialect::Anthropic | Dialect::OpenaiResponses | Dialect::Gemini => {
+            fault::of_status(status, retry_after, body)
+        }
     }
 }
 

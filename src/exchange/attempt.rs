@@ -13,7 +13,7 @@ use crate::units::{MicroUsd, Millis, UnixMillis};
 
 use super::call::retry_after;
 use super::expected::Expectation;
-use super::listen::{self, Heard, Stream};
+use super::listen::{self, Calls, Heard, Stream};
 use super::{Order, ProviderHead};
 
 /// The largest unstreamed answer. A long answer is some hundred kilobytes; inline images reach megabytes.
@@ -66,6 +66,7 @@ pub(super) struct Attempt {
     /// What the model has said, for when the provider does not count it.
     answer: TextSize,
     bytes: u64,
+    pub calls: Calls,
     pub expected: Expectation,
 }
 
@@ -162,6 +163,7 @@ impl Attempt {
             usage: None,
             answer: TextSize::default(),
             bytes: 0,
+            calls: Calls::All,
             expected,
         })
     }
@@ -252,7 +254,7 @@ impl Attempt {
         let is_stream = kind.contains(listen::content_type(self.dialect));
         let is_json = kind.contains("json");
         if self.is_streaming && (is_stream || kind.is_empty()) {
-            self.reading = Reading::Stream(Box::new(Stream::new(self.dialect)));
+            self.reading = Reading::Stream(Box::new(Stream::new(self.dialect, self.calls)));
         } else if is_json || (kind.is_empty() && !self.is_streaming) {
             // Where a stream was asked for, this is an error in a 200, or a provider that does not stream.
             self.reading = Reading::Whole(Vec::new());
@@ -410,11 +412,14 @@ impl Attempt {
         takes_whole: bool,
         now: UnixMillis,
     ) -> Result<Ended, Failed> {
-        let answer = if self.endpoint.is_conversation() {
+        let mut answer = if self.endpoint.is_conversation() {
             parse_answer(self.dialect, &body)?
         } else {
             self.endpoint.parse_answer(&body)?
         };
+        if self.calls == Calls::First {
+            answer.calls.truncate(1);
+        }
         if !takes_whole {
             let expected = "an event stream";
             return Err(plain(AttemptFailure::Malformed { expected }));

@@ -22,6 +22,8 @@ pub struct Call {
     pub url: String,
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     pub body: Vec<u8>,
+    /// As in [`Outgoing`].
+    pub is_one_call: bool,
     pub credential: Option<Credential>,
     /// Instead of the URL.
     pub binding: Option<Binding>,
@@ -91,6 +93,7 @@ pub(super) fn call(
         ),
         headers: outgoing.headers,
         body: outgoing.body,
+        is_one_call: outgoing.is_one_call,
         credential: place(&target.provider.auth)
             .zip(secret)
             .map(|(place, secret)| Credential { secret, place }),

@@ -2,7 +2,7 @@
 
 use super::attempt::{Attempt, Failed, Passage};
 use super::deadlines;
-use super::listen::Heard;
+use super::listen::{Calls, Heard};
 use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
 use crate::chat::{AttemptFailure, FinishReason, ProviderError, RequestError};
 use crate::config::{Filtered, Midstream, Target};
@@ -258,6 +258,9 @@ impl Exchange {
                     && (endpoint.may_be_bytes() || is_sound_stream());
                 if may_relay {
                     attempt.passage = Passage::ToBeRelayed;
+                }
+                if call.is_one_call {
+                    attempt.calls = Calls::First;
                 }
                 self.attempts.push(attempt);
                 outputs.push(Output::Send {

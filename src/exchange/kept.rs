@@ -77,6 +77,7 @@ impl<'a> KeptCall<'a> {
             url: url(&provider.base_url, provider.dialect, "", &path),
             headers: content_type.into_iter().collect(),
             body,
+            is_one_call: false,
             credential: credential.map(|(place, secret)| Credential { secret, place }),
             binding: None,
         })

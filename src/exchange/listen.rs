@@ -27,6 +27,13 @@ impl Heard {
     }
 }
 
+/// Which of an answer's calls count: all, or the first where the caller wants one and the provider could not be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    All,
+    First,
+}
+
 /// The type of a stream of this provider's.
 pub(super) fn content_type(provider: Dialect) -> &'static str {
     match provider.framing() {
@@ -40,6 +47,7 @@ pub(super) fn content_type(provider: Dialect) -> &'static str {
 pub(super) struct Stream {
     framing: Frames,
     decoder: StreamDecoder,
+    calls: Calls,
     /// The provider's bytes since the last whole event.
     raw: Vec<u8>,
     unread: Unread,
@@ -56,13 +64,14 @@ enum Frames {
 }
 
 impl Stream {
-    pub fn new(provider: Dialect) -> Self {
+    pub fn new(provider: Dialect, calls: Calls) -> Self {
         Self {
             framing: match provider.framing() {
                 Framing::ServerSentEvents => Frames::Lines(sse::Decoder::new()),
                 Framing::EventStream => Frames::Messages(eventstream::Decoder::new()),
             },
             decoder: StreamDecoder::new(provider),
+            calls,
             raw: Vec::new(),
             unread: Unread::All,
             garbled: 0,
@@ -174,11 +183,24 @@ impl Stream {
                 Err(StreamFault::Failed(failure, words)) => return Err((failure, words)),
             }
         }
+        if self.calls == Calls::First {
+            heard.events.retain(|event| !is_of_later_call(event));
+        }
         if is_readable && !(events.is_empty() && heard.events.is_empty() && is_silent) {
             heard.raw.extend_from_slice(&block);
         }
         Ok(())
     }
+}
+
+/// Whether it is a piece of another call than the first.
+fn is_of_later_call(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::CallStart { index: 1.., .. }
+            | Event::CallArguments { index: 1.., .. }
+            | Event::CallSignature { index: 1.., .. }
+    )
 }
 
 fn broken(broken: eventstream::Broken) -> Failed {

@@ -2,8 +2,9 @@
 //!
 //! What the API has no words for is refused here, and another target is asked: images by URL or of another format than
 //! its four, documents of another than its nine, without any text beside them, or outside of a user's turn, any JSON
-//! without a schema, at most one call at a time, a choice of no tool where earlier turns called some, and such turns without
-//! the tools themselves, which the API demands beside them.
+//! without a schema, a choice of no tool where earlier turns called some, and such turns without the tools themselves,
+//! which the API demands beside them. That one call at most be made cannot be said either; the answer's first alone is
+//! passed on then.
 //!
 //! - Instructions move to the top and are joined in their order. Turns of one role that follow each other become one, so
 //!   that all results of a turn's tools lie in one message; the API wants the roles to alternate. Blocks of white space
@@ -215,8 +216,6 @@ fn beyond(request: &Request) -> Option<&'static str> {
         Some("messages")
     } else if matches!(request.format, Some(Format::JsonObject)) {
         Some("response_format")
-    } else if has_tools && request.parallel_tool_calls == Some(false) {
-        Some("parallel_tool_calls")
     } else if has_called && is_never {
         Some("tool_choice")
     } else if has_called && !has_tools {

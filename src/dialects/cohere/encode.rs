@@ -1,9 +1,9 @@
 //! Writes a request to Cohere's chat API.
 //!
-//! What the API has no words for is refused here, and another target is asked: one of several tools by name, at most
-//! one call at a time, more stop texts than it takes, images in a tool's result, the probabilities of tokens that were not
-//! chosen, and a JSON format beside tools or documents, which it refuses itself
-//! (<https://docs.cohere.com/v2/reference/chat>).
+//! What the API has no words for is refused here, and another target is asked: one of several tools by name, more stop
+//! texts than it takes, images in a tool's result, the probabilities of tokens that were not chosen, and a JSON format
+//! beside tools or documents, which it refuses itself (<https://docs.cohere.com/v2/reference/chat>). That one call at most
+//! be made cannot be said either; the answer's first alone is passed on then.
 //!
 //! - Tools are held to their schemas all together or not at all; so `strict_tools` is said where each is strict.
 //! - Temperature goes to 2 at OpenAI and to 1 here, `top_p` from 0.01 to 0.99, penalties from 0 to 1, `top_k` to 500;
@@ -290,8 +290,6 @@ fn beyond(request: &Request) -> Option<&'static str> {
     });
     if is_one_of_several {
         Some("tool_choice")
-    } else if has_tools && request.parallel_tool_calls == Some(false) {
-        Some("parallel_tool_calls")
     } else if (has_tools || has_documents) && request.format.is_some() {
         Some("response_format")
     } else if request.stop.len() > STOP_MAX {

@@ -295,6 +295,7 @@ impl Endpoint {
             path: self.path().into(),
             headers,
             body,
+            is_one_call: false,
         })
     }
 

@@ -11,8 +11,7 @@
 //!   (<https://ai.google.dev/gemini-api/docs/structured-output>).
 //! - Gemini 3 refuses a turn of calls without the signature of the thoughts before them, and names the value for calls
 //!   that it has not made; a signature that came with a call goes back on it (<https://ai.google.dev/gemini-api/docs/thought-signatures>). Its forerunners ask for none.
-//! - That one call at most be made cannot be said, so such a request is refused here, and another target is asked.
-//!
+//! - That one call at most be made cannot be said; the answer's first alone is passed on then.
 //!
 //! The client's name for its end user is not carried: there is no field for it.
 
@@ -95,10 +94,6 @@ pub(in super::super) fn encode_request(
     request: &Request,
     shape: &Shape,
 ) -> Result<Vec<u8>, RequestError> {
-    let may_call = !request.tools.is_empty() && request.tool_choice != Some(ToolChoice::Never);
-    if request.parallel_tool_calls == Some(false) && may_call {
-        return Err(unspoken("parallel_tool_calls"));
-    }
     if !request.messages.iter().all(is_known) {
         return Err(unspoken("messages"));
     }
