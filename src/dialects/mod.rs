@@ -17,6 +17,7 @@ mod anthropic;
 mod bedrock;
 mod carried;
 mod client_error;
+mod closed_schema;
 mod cohere;
 mod delivery;
 mod endpoint;

@@ -41,6 +41,8 @@ const PERSON = {
   additionalProperties: false,
 };
 
+/** A number in a schema that says at least 18. Anthropic takes no bounds, so the model there is told in words, and the lab cannot read. */
+const AGES = { 'openai-chat': 18, anthropic: 1 };
 let world;
 before(async () => {
   world = await startWorld();
@@ -124,9 +126,9 @@ for (const dialect of ['openai-chat', 'anthropic']) {
       const model = await route();
       const response_format = { type: 'json_schema', json_schema: { name: 'person', schema: PERSON, strict: true } };
       const parsed = await world.openai().chat.completions.parse({ model, messages: QUESTION, response_format });
-      assert.deepEqual(parsed.choices[0].message.parsed, { name: 'lab', age: 18, tags: ['lab'] });
+      assert.deepEqual(parsed.choices[0].message.parsed, { name: 'lab', age: AGES[dialect], tags: ['lab'] });
       const heard = await hear(await ask({ model, response_format, stream: true }));
-      assert.deepEqual(JSON.parse(heard.text), { name: 'lab', age: 18, tags: ['lab'] });
+      assert.deepEqual(JSON.parse(heard.text), { name: 'lab', age: AGES[dialect], tags: ['lab'] });
     });
 
     test('satisfies the SDK\'s own stream helper', async () => {

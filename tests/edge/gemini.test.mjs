@@ -35,6 +35,8 @@ const PERSON = {
 };
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
+/** A number in a schema that says at least 18. Anthropic takes no bounds, so the model there is told in words, and the lab cannot read. */
+const AGES = { 'openai-chat': 18, anthropic: 1 };
 let world;
 let native;
 before(async () => {
@@ -182,7 +184,7 @@ for (const dialect of ['openai-chat', 'anthropic']) {
     test('answers in a schema of Google\'s and in a JSON Schema', async () => {
       const model = await route();
       const json = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'], additionalProperties: false };
-      for (const [schema, expected] of [[{ responseSchema: PERSON }, { name: 'lab', age: 18 }], [{ responseJsonSchema: json }, { name: 'lab' }]]) {
+      for (const [schema, expected] of [[{ responseSchema: PERSON }, { name: 'lab', age: AGES[dialect] }], [{ responseJsonSchema: json }, { name: 'lab' }]]) {
         const config = { responseMimeType: 'application/json', ...schema };
         assert.deepEqual(JSON.parse((await generate({ model, config })).text), expected);
         assert.deepEqual(JSON.parse(textOf(await chunksOf({ model, config }))), expected);

@@ -43,6 +43,8 @@ const PERSON = {
   },
 };
 
+/** A number in a schema that says at least 18. Anthropic takes no bounds, so the model there is told in words, and the lab cannot read. */
+const AGES = { 'openai-chat': 18, anthropic: 1 };
 let world;
 let native;
 before(async () => {
@@ -155,9 +157,9 @@ for (const dialect of ['openai-chat', 'anthropic']) {
     test('answers in a JSON schema, which the SDK parses', async () => {
       const model = await route();
       const parsed = await world.openai().responses.parse({ model, input: 'hi', text: { format: PERSON } });
-      assert.deepEqual(parsed.output_parsed, { name: 'lab', age: 18 });
+      assert.deepEqual(parsed.output_parsed, { name: 'lab', age: AGES[dialect] });
       const events = await eventsOfStream({ model, input: 'hi', text: { format: PERSON } });
-      assert.deepEqual(JSON.parse(events.at(-1).response.output[0].content[0].text), { name: 'lab', age: 18 });
+      assert.deepEqual(JSON.parse(events.at(-1).response.output[0].content[0].text), { name: 'lab', age: AGES[dialect] });
     });
 
     test('shows reasoning as a summary', async () => {

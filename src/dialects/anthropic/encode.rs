@@ -16,9 +16,11 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::super::Shape;
-use super::super::read::{Json, Raw};
+use super::super::closed_schema::closed;
+use super::super::read::Json;
 use crate::chat::{
     AssistantMessage, CacheMarker, DocumentSource, Format, Image, Message, Part, Reasoning,
     Request, RequestError, RequestedCall, Seal, SealForm, Signer, Tool, ToolChoice, ToolResult,
@@ -180,7 +182,7 @@ struct OutputConfig<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum WireFormat<'a> {
-    JsonSchema { schema: Raw<'a> },
+    JsonSchema { schema: Cow<'a, RawValue> },
 }
 
 #[derive(Serialize)]
@@ -419,7 +421,9 @@ fn choice<'a>(request: &'a Request<'a>) -> Option<WireChoice<'a>> {
 fn output_config<'a>(format: &'a Format<'a>) -> Result<OutputConfig<'a>, RequestError> {
     match format {
         Format::JsonSchema { schema, .. } => Ok(OutputConfig {
-            format: WireFormat::JsonSchema { schema },
+            format: WireFormat::JsonSchema {
+                schema: closed(schema),
+            },
         }),
         Format::JsonObject => Err(RequestError::NotTranslatable {
             field: "response_format".to_owned(),

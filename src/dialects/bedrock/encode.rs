@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::super::closed_schema::closed;
 use super::super::read::Json;
 use super::super::{Dialect, Feature, Features, Shape};
 use super::part::{
@@ -158,7 +159,7 @@ struct Structure<'a> {
 #[derive(Serialize)]
 struct WireSchema<'a> {
     /// As a text that holds it.
-    schema: &'a str,
+    schema: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
 }
@@ -387,7 +388,10 @@ fn output_config<'a>(format: &'a Format<'a>) -> Option<OutputConfig<'a>> {
             kind: "json_schema",
             structure: Structure {
                 json_schema: WireSchema {
-                    schema: schema.get(),
+                    schema: match closed(schema) {
+                        Cow::Borrowed(schema) => schema.get().into(),
+                        Cow::Owned(schema) => String::from(Box::<str>::from(schema)).into(),
+                    },
                     name: name.as_deref(),
                 },
             },
