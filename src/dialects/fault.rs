@@ -202,6 +202,23 @@ pub(super) fn of_exception(name: &str, body: &[u8]) -> (AttemptFailure, Provider
     named(&name, Some(read_body(body).message))
 }
 
+/// Judges an error of Cohere's, whose 498 is "returned when a request or response contains a deny-listed token", as its
+/// description of the API says (<https://docs.cohere.com/v2/reference/chat>).
+pub(super) fn of_cohere(
+    status: u16,
+    retry_after: Option<Millis>,
+    body: &[u8],
+) -> (AttemptFailure, ProviderError) {
+    let (failure, told) = of_status(status, retry_after, body);
+    let is_filtered = status == 498;
+    let failure = if is_filtered {
+        AttemptFailure::ContentFiltered
+    } else {
+        failure
+    };
+    (failure, told)
+}
+
 /// Judges an error of AWS's, whose name stands in a header, or in the body as `__type`.
 pub(super) fn of_aws(
     status: u16,
@@ -274,8 +291,7 @@ fn by_status(status: u16, retry_after: Option<Millis>, fault: &Fault) -> Attempt
         // OpenRouter: the model requires moderation, and the input was flagged.
         // <https://openrouter.ai/docs/api/reference/errors-and-debugging>, read 2026-11-21.
         403 if fault.message.contains(FLAGGED_PHRASE) => AttemptFailure::ContentFiltered,
-        // 498: a token that is invalid, at Cohere.
-        401 | 403 | 498 => AttemptFailure::KeyRejected { status },
+        401 | 403 => AttemptFailure::KeyRejected { status },
         402 => AttemptFailure::PaymentRequired,
         // 410: a model that was withdrawn.
         404 | 410 => AttemptFailure::NotFound,
@@ -285,7 +301,8 @@ fn by_status(status: u16, retry_after: Option<Millis>, fault: &Fault) -> Attempt
             retry_after,
         },
         429 if fault.has_name(&PAYMENT_NAMES) => AttemptFailure::PaymentRequired,
-        429 => AttemptFailure::RateLimited {
+        // 498: no room for requests that may wait, at Groq (<https://console.groq.com/docs/flex-processing>).
+        429 | 498 => AttemptFailure::RateLimited {
             status,
             retry_after,
         },

@@ -456,6 +456,7 @@ pub fn parse_error(
 ) -> (AttemptFailure, ProviderError) {
     match provider {
         Dialect::Bedrock => fault::of_aws(status, retry_after, kind, body),
+        Dialect::Cohere => fault::of_cohere(status, retry_after, body),
         // All wrap it in `error`, or leave it bare, and their kinds do not collide.
         Dialect::OpenaiChat | Dialect::Anthropic | Dialect::OpenaiResponses | Dialect::Gemini => {
             fault::of_status(status, retry_after, body)

@@ -157,7 +157,7 @@ fn is_callers_doing(failure: &AttemptFailure) -> bool {
         AttemptFailure::Unreachable
         | AttemptFailure::PaymentRequired
         | AttemptFailure::SecretMissing { .. }
-        | AttemptFailure::KeyRejected { status: 401 | 498 } => false,
+        | AttemptFailure::KeyRejected { status: 401 } => false,
         // Without a time it may be about this one request's size.
         AttemptFailure::RateLimited { retry_after, .. } => retry_after.is_none(),
         AttemptFailure::ServerError {
