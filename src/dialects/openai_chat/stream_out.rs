@@ -74,8 +74,7 @@ struct Call<'a> {
     id: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function: Option<Function<'a>>,
+    function: Function<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<WireExtraContent<'a>>,
 }
@@ -152,7 +151,11 @@ impl StreamEncoder {
                     index: *index,
                     id: None,
                     kind: None,
-                    function: None,
+                    // OpenAI's SDK for Python demands one in every piece of a call.
+                    function: Function {
+                        name: None,
+                        arguments: "",
+                    },
                     extra_content: Some(WireExtraContent::new(signature)),
                 },
                 out,
@@ -190,10 +193,10 @@ impl StreamEncoder {
             index,
             id: opened.map(|(id, _)| id.as_str()),
             kind: opened.map(|_| "function"),
-            function: Some(Function {
+            function: Function {
                 name: opened.map(|(_, name)| name.as_str()),
                 arguments,
-            }),
+            },
             extra_content: None,
         };
         self.call_delta(call, out);
