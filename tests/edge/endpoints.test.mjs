@@ -150,9 +150,11 @@ describe('embeddings', () => {
     test(`fail over on ${fault}, to the same model alone`, async () => {
       const name = `end-${names + 1}`;
       const same = { model: `${name}x!${fault}` };
+      world.labs.first.setScript(same.model, { fault: { kind: 'status', status: 500 } });
       const model = await route([`x!${fault}`, 'other', { id: 'lab', provider: 'first', ...same }]);
       const response = await world.post('/v1/embeddings', { model, input: 'hi' });
-      assert.notEqual(response.status, 200, 'the lab has no embeddings, and the other model must not be asked');
+      assert.equal(response.status, 502, 'the other model must not be asked');
+      assert.ok(world.labs.first.calls().some((call) => call.model === same.model), 'the same model is asked elsewhere');
       const asked = native.of(model).map((call) => call.model);
       assert.deepEqual([...new Set(asked)], [`${model}x!${fault}`]);
       const any = await route([`x!${fault}`, 'other'], { embeddings: 'any_model' });

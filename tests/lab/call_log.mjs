@@ -1,7 +1,7 @@
 // What the lab was asked and how each call ended.
 //
 // Callers may rely on: `n` counts up from 1 and never repeats; the newest `CALLS_MAX` calls are kept;
-// keys in headers are cut to their last four characters; the hash and the size are those of the
+// keys in headers and URLs are cut to their last four characters; the hash and the size are those of the
 // whole body, even where its text is not kept. Times ending in `_ms` count from the call's arrival,
 // except `at_ms`, which is Unix time.
 // Not here: who decides how a call ended (`reply.mjs`).
@@ -28,7 +28,7 @@ export class CallLog {
       n: this.#last_n,
       at_ms: Date.now(),
       method: request.method,
-      path: request.url,
+      path: withoutKey(request.url),
       dialect: null,
       model: null,
       stream: null,
@@ -94,8 +94,11 @@ const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
 function withoutKeys(headers) {
   const copy = { ...headers };
-  for (const name of ['authorization', 'x-api-key']) {
+  for (const name of ['authorization', 'x-api-key', 'x-goog-api-key', 'x-amz-security-token']) {
     if (copy[name] !== undefined) copy[name] = String(copy[name]).slice(-4);
   }
   return copy;
 }
+
+/** Gemini takes a key in the URL. */
+const withoutKey = (url) => url.replace(/([?&]key=)[^&]*?([^&]{0,4})(?=&|$)/, '$1$2');

@@ -1,4 +1,4 @@
-// A lab: one provider on loopback that speaks three dialects and misbehaves as scripted.
+// A lab: one provider on loopback that speaks six dialects and misbehaves as scripted.
 //
 // `startLab` resolves when both of its servers listen: the provider, and the control server beside it
 // that survives `down`. Real sockets and real bytes, because what a router gets wrong is on the wire:

@@ -6,7 +6,11 @@
 
 import { after, before, describe } from 'node:test';
 import { testAnswers } from './cases/answers.mjs';
+import { testBedrock } from './cases/bedrock.mjs';
+import { testCohere } from './cases/cohere.mjs';
+import { testEndpoints } from './cases/endpoints.mjs';
 import { testFaults } from './cases/faults.mjs';
+import { testGemini } from './cases/gemini.mjs';
 import { testRefusals } from './cases/refusals.mjs';
 import { testResponses } from './cases/responses.mjs';
 import { testScripts } from './cases/scripts.mjs';
@@ -20,6 +24,10 @@ const TOPICS = {
   'tool calls': testToolCalls,
   refusals: testRefusals,
   responses: testResponses,
+  gemini: testGemini,
+  cohere: testCohere,
+  bedrock: testBedrock,
+  endpoints: testEndpoints,
   scripts: testScripts,
   faults: testFaults,
   wire: testWire,

@@ -10,8 +10,8 @@ import { ScriptError, startLab } from './lab.mjs';
 
 const HELP = `Usage: node tests/lab/main.mjs [options]
 
-Starts a scriptable provider on loopback that speaks OpenAI's chat completions and
-Responses and Anthropic's Messages. Prints one JSON line when it is ready.
+Starts a scriptable provider on loopback that speaks the dialects of OpenAI, Anthropic,
+Google, Cohere and Amazon Bedrock. Prints one JSON line when it is ready.
 
   --name NAME          what it calls itself in answers (lab)
   --port N             the provider's port (any free one)

@@ -2,7 +2,7 @@
 //
 // A `turn` is everything about one call: `{ reply, dialect, request, script, fault, call, headers,
 // body, memo }`. `call` has the ids of this answer, `headers` those of a good one, `fault` is null or
-// due, `body` is the request's text, and `memo` belongs to the script.
+// due, `body` is what was asked, as a text, and `memo` belongs to the script.
 // Waits count from the call's arrival: `headers_ms` for the headers, `ttft_ms` for the first content,
 // and then one token each 1/`tokens_per_s` s. A body that is not streamed is ready when its last
 // token would have been.
@@ -39,10 +39,10 @@ async function performAtOnce({ reply, dialect, request, script, call, headers, b
   if (request.stream && !isEarly) return reply.wholeStream(headers, opening + rest);
   if (request.stream) {
     reply.head(200, headers);
-    await reply.write(reply.lines(opening));
+    await reply.write(reply.wire(opening));
   }
   if (isEarly) await reply.waitUntil(script.ttft_ms);
-  return request.stream ? reply.end(reply.lines(rest)) : reply.whole(200, headers, rest);
+  return request.stream ? reply.end(reply.wire(rest)) : reply.whole(200, headers, rest);
 }
 
 async function performStream(turn, answer) {
@@ -92,6 +92,8 @@ function dueMs({ ttft_ms, tokens_per_s }, at) {
 /** The stream without what the fault leaves out. */
 function shortened(stream, { reply, fault }) {
   if (fault?.kind !== 'no_end' && fault?.kind !== 'no_finish') return stream;
+  // Where a dialect has no end marker, there is nothing to leave out.
+  if (fault.kind === 'no_end' && stream.end.length === 0 && fault.closes) return stream;
   reply.blame(fault.kind);
   return fault.kind === 'no_end' ? { ...stream, end: [] } : { ...stream, finish: [], usage: [] };
 }

@@ -25,7 +25,7 @@ export class Reply {
   #is_gone = false;
   #timer = null;
   #abandon = null;
-  #format = { keepalive: null, keepalive_ms: null, line_ending: 'lf', chunking: 'event', random: null };
+  #format = { keepalive: null, keepalive_ms: null, line_ending: 'lf', chunking: 'event', random: null, frame: null };
 
   /** `call` is the entry in the log; `isDown` says whether the lab was just taken down. */
   constructor(res, call, isDown) {
@@ -38,7 +38,7 @@ export class Reply {
     res.on('error', () => {});
   }
 
-  /** How events are put on the wire: `{ keepalive, keepalive_ms, line_ending, chunking, random }`. */
+  /** How events are put on the wire: `{ keepalive, keepalive_ms, line_ending, chunking, random, frame }`. */
   format(format) {
     this.#format = format;
   }
@@ -75,7 +75,7 @@ export class Reply {
   wholeStream(headers, text) {
     this.#noteHead(200);
     this.#res.writeHead(200, { ...headers, 'transfer-encoding': 'chunked' });
-    this.#res.end(this.lines(text));
+    this.#res.end(this.wire(text));
   }
 
   /** Sends the last bytes and ends the body cleanly. */
@@ -88,9 +88,9 @@ export class Reply {
     const { keepalive, keepalive_ms } = this.#format;
     let rest_ms = due_ms - this.elapsedMs();
     while (rest_ms > 0) {
-      const isNoisy = keepalive_ms !== null && keepalive_ms < rest_ms && this.#res.headersSent;
+      const isNoisy = keepalive !== null && keepalive_ms !== null && keepalive_ms < rest_ms && this.#res.headersSent;
       await this.#sleep(isNoisy ? keepalive_ms : rest_ms);
-      if (isNoisy) await this.write(this.lines(keepalive));
+      if (isNoisy) await this.write(this.wire(keepalive));
       rest_ms = due_ms - this.elapsedMs();
     }
   }
@@ -102,7 +102,7 @@ export class Reply {
 
   /** Writes events, each as one write or cut as the script says. */
   async send(events) {
-    for (const event of events) await this.#sendOne(this.lines(event));
+    for (const event of events) await this.#sendOne(this.wire(event));
   }
 
   /** Writes bytes as they are. Resolves when the client can take more. */
@@ -141,9 +141,16 @@ export class Reply {
     this.#res.socket?.resetAndDestroy();
   }
 
-  /** Text with the line ends that the script asks for. `write` leaves them as they are. */
-  lines(event) {
-    return this.#format.line_ending === 'crlf' ? event.replaceAll('\n', '\r\n') : event;
+  /** Events as they go on the wire: with the line ends that the script asks for, or as binary messages. `write` takes what this gives. */
+  wire(events) {
+    const { frame, line_ending } = this.#format;
+    if (frame !== null) return frame(events);
+    return line_ending === 'crlf' ? events.replaceAll('\n', '\r\n') : events;
+  }
+
+  /** Whether events are binary messages, which no line of text can be put into. */
+  get isFramed() {
+    return this.#format.frame !== null;
   }
 
   async #sendOne(event) {

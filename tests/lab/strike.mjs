@@ -7,13 +7,15 @@
 // Not here: which call a fault hits (`script_book.mjs`), and the sound answer (`perform.mjs`).
 
 import { hollowAnswer } from './answer.mjs';
+import { requestIdOf } from './endpoints.mjs';
 
 /** So that the headers are read before the reset, which lets a client's system drop what it holds. */
 const RESET_AFTER_MS = 20;
 const FILLING_BYTES = 65_536;
 const EMPTY_EVENTS_PER_WRITE = 128;
 /** A token's own text in an event of any dialect, up to its closing quote. */
-const TOKEN_TEXT = /"(?:content|reasoning_content|text|thinking|arguments|partial_json|delta)":"(?:[^"\\]|\\.)+(?=")/;
+const TOKEN_TEXT = /"(?:content|reasoning_content|text|thinking|arguments|partial_json|delta|input)":"(?:[^"\\]|\\.)+(?=")/;
+const COMMENT = ': still here\n\n';
 const HTML_PAGE = '<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n';
 
 /** `turn` is `{ reply, dialect, request, script, call, fault, headers }`; see `perform.mjs`. */
@@ -33,9 +35,10 @@ export const INSTEAD = {
   status(turn) {
     const { fault } = turn;
     const headers = {};
-    if (fault.retry_after !== null) headers['retry-after'] = String(fault.retry_after);
+    const isInBody = turn.dialect.tellsRetryInBody && typeof fault.retry_after === 'number';
+    if (fault.retry_after !== null && !isInBody) headers['retry-after'] = String(fault.retry_after);
     if (fault.retry_after_ms !== null) headers['retry-after-ms'] = String(fault.retry_after_ms);
-    fail(turn, failureOf(fault, fault.status), headers);
+    fail(turn, { ...failureOf(fault, fault.status), retry_after_s: isInBody ? fault.retry_after : null }, headers);
   },
   context_too_long(turn) {
     const { dialect, fault, request } = turn;
@@ -44,11 +47,11 @@ export const INSTEAD = {
   },
   html: ({ reply }) => reply.whole(200, { 'content-type': 'text/html; charset=utf-8' }, HTML_PAGE),
   redirect: ({ reply }) => reply.whole(302, { location: '/lab/elsewhere', 'content-type': 'text/plain' }, 'Found\n'),
-  async comments_forever({ reply, fault, request, headers }) {
+  async comments_forever({ reply, dialect, fault, request, headers }) {
     reply.head(200, headers);
     for (;;) {
       // In a body of JSON, white space is the only thing that says nothing.
-      await reply.write(request.stream ? ': still here\n\n' : '\n');
+      await reply.write(request.stream ? reply.wire(dialect.comment ?? COMMENT) : '\n');
       if (fault.interval_ms > 0) await reply.waitUntil(reply.elapsedMs() + fault.interval_ms);
       else await reply.yield();
     }
@@ -78,7 +81,7 @@ export const MIDSTREAM = {
     reply.destroy();
   },
   async cut_mid_event({ reply }, next) {
-    const bytes = Buffer.from(reply.lines(next[0]));
+    const bytes = Buffer.from(reply.wire(next[0]));
     await reply.write(bytes.subarray(0, bytes.length >> 1));
     await reply.flushed();
     reply.destroy();
@@ -96,11 +99,16 @@ export const MIDSTREAM = {
     return undefined;
   },
   async big_line({ reply, fault }, next) {
-    const text = reply.lines(next.join(''));
+    const text = reply.isFramed ? next.join('') : reply.wire(next.join(''));
     // The filling goes to the end of the token's own text, so that the event stays sound.
     const place = TOKEN_TEXT.exec(text);
     if (place === null) return next;
     const at = place.index + place[0].length;
+    // A binary message tells its length and its checksum, so it is made at once.
+    if (reply.isFramed) {
+      await reply.write(reply.wire(`${text.slice(0, at)}${'x'.repeat(Math.max(0, fault.bytes - Buffer.byteLength(text)))}${text.slice(at)}`));
+      return [];
+    }
     const line = text.slice(text.lastIndexOf('\n', at) + 1, text.indexOf('\n', at)).trimEnd();
     await reply.write(text.slice(0, at));
     await fill(reply, fault.bytes - Buffer.byteLength(line));
@@ -111,7 +119,7 @@ export const MIDSTREAM = {
     const { before, event } = dialect.emptyEvent(request, call);
     await reply.send(before);
     for (let left = fault.events; left > 0; left -= EMPTY_EVENTS_PER_WRITE) {
-      await reply.write(reply.lines(event).repeat(Math.min(left, EMPTY_EVENTS_PER_WRITE)));
+      await reply.write(reply.wire(event.repeat(Math.min(left, EMPTY_EVENTS_PER_WRITE))));
       await reply.yield();
     }
     reply.end();
@@ -169,6 +177,6 @@ const failureOf = ({ message, error_type, error_code }, status) =>
   ({ status, message, type: error_type, code: error_code ?? undefined });
 
 function fail({ reply, dialect, call }, failure, headers = {}) {
-  const own = { 'content-type': 'application/json', [dialect.requestIdHeader]: call.request_id };
+  const own = { 'content-type': 'application/json', ...requestIdOf(dialect, call), ...dialect.errorHeaders?.(failure) };
   reply.whole(failure.status, { ...own, ...headers }, JSON.stringify(dialect.errorBody(failure, call)));
 }

@@ -1,4 +1,4 @@
-// Sound answers: that both dialects are spoken as their APIs speak them.
+// Sound answers of OpenAI's and Anthropic's dialects: that they are spoken as their APIs speak them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

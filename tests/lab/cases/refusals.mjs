@@ -43,7 +43,17 @@ const ANTHROPIC = [
   ['a tool without a schema', { tools: [{ name: 'a' }] }, 'tools.0.custom.input_schema: Field required'],
   ['OpenAI\'s tool choice', { tools: [], tool_choice: { type: 'function' } }, /tool_choice: Input tag 'function' found/],
   ['a choice of no tool', { tools: [], tool_choice: { type: 'tool', name: 'b' } }, "Tool 'b' not found in provided tools"],
+  ['a bound in a schema', schemaOf({ type: 'integer', minimum: 1, maximum: 2 }), "output_config.format.schema: For 'integer' type, properties maximum, minimum are not supported"],
+  ['a length in a schema', schemaOf({ anyOf: [{ type: ['string', 'null'], maxLength: 1 }] }), "output_config.format.schema: For 'string' type, property 'maxLength' is not supported"],
+  ['an open object in a schema', schemaOf({ items: { type: 'object' } }), "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false"],
+  ['several items in a schema', schemaOf({ type: 'array', minItems: 2 }), "output_config.format.schema: For 'array' type, 'minItems' values other than 0 or 1 are not supported"],
+  ['one of several schemas', schemaOf({ oneOf: [] }), "output_config.format.schema: Schema type 'oneOf' is not supported"],
 ];
+
+function schemaOf(inner) {
+  const schema = { type: 'object', properties: { inner }, additionalProperties: false };
+  return { output_config: { format: { type: 'json_schema', schema } } };
+}
 
 const matches = (text, expected) => (expected instanceof RegExp ? assert.match(text, expected) : assert.equal(text, expected));
 
@@ -111,7 +121,7 @@ export function testRefusals(lab) {
   });
 
   test('an unknown path is 404, also with another method', async () => {
-    for (const [method, path] of [['POST', '/v1/embeddings'], ['GET', '/v1/chat/completions'], ['PUT', '/v1/messages']]) {
+    for (const [method, path] of [['POST', '/v1/images'], ['GET', '/v1/chat/completions'], ['PUT', '/v1/messages']]) {
       await refused(404, { method, path });
     }
     assert.equal(lab.calls().at(-2).path, '/v1/chat/completions');

@@ -2,7 +2,7 @@
 //
 // `readAnthropicRequest` returns what `answer.mjs` needs to know, or throws `Refused` in the words of
 // the real API. It is as strict as that API about what routers get wrong: the version header,
-// `max_tokens`, fields of other dialects, roles, block types and the shape of tools.
+// `max_tokens`, fields of other dialects, roles, block types, the shape of tools, and what a schema may hold.
 // Wire format: <https://platform.claude.com/docs/en/api/messages/create> and the types of the
 // `@anthropic-ai/sdk` package 1.11; the sentences are those that users quote in issue trackers.
 // Versions: <https://platform.claude.com/docs/en/api/versioning>. Models since Opus 4.8 take a system
@@ -11,6 +11,7 @@
 
 import { isRecord } from '../check.mjs';
 import { Refused } from '../refused.mjs';
+import { refusedIn } from './claude_schema.mjs';
 import { countTokens } from './openai_request.mjs';
 
 const VERSIONS = ['2026-10-21', '2023-06-01', '2023-01-01'];
@@ -173,6 +174,8 @@ function readFormat(format, path) {
   if (format == null) return null;
   if (format.type !== 'json_schema') throw wrongTag(path, format.type, ['json_schema']);
   if (!isRecord(format.schema)) throw bad(`${path}.schema: Field required`);
+  const reason = refusedIn(format.schema);
+  if (reason !== null) throw bad(`${path}.schema: ${reason}`);
   return format.schema;
 }
 
