@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { PATHS, startExact } from './exact.mjs';
+import { pathFor, startExact } from './exact.mjs';
 import { startWorld } from './world.mjs';
 
 const MANY = 1_048_576;
@@ -37,6 +37,11 @@ const BASES = {
     '"metadata":{"user_id":"\\u0075" }',
     '"tools":[ {"name":"z","input_schema":{"type":"object" , "properties":{"z":{"default":9007199254740993},"a":{"maximum":1E+2}}}} ]',
   ].join(','),
+  gemini: [
+    ' "contents" :\r\n\t[ {"parts":[ {"text":"caf\\u00e9 \\ud83d\\ude00 \\/ 世界","x":[1.50, 1E+2, -0]} ] , "role":"user"} ]',
+    '"generation_config":{ "temperature" : 1.0,"responseMimeType":"application/json","response_schema":{"type":"OBJECT","properties":{"z":{"default":9007199254740993},"a":{"maximum":1E+2}}} }',
+    '"tools":[ {"functionDeclarations":[ {"name":"z","parametersJsonSchema":{"type":"object" , "properties":{"z":{},"a":{}}}} ]} ]\n\n',
+  ].join(','),
 };
 const WISH = '"stream_options":{"include_usage":true},';
 
@@ -48,12 +53,16 @@ before(async () => {
 });
 after(() => Promise.all([world?.close(), exact?.close()]));
 
+/** A body's `model` with white space around it; Gemini has it in the path alone. */
+const modelOf = (dialect, text) => (dialect === 'gemini' ? '' : text);
+
 /** Sends a body through the edge to `m` of the exact provider. Returns the answer, what was received, and what should have been. */
-async function through(dialect, template) {
-  const response = await world.post(PATHS[dialect], template.replace('MODEL', `exact-${dialect}/m`));
+async function through(dialect, template, isStream = false) {
+  const named = (model) => (dialect === 'gemini' ? template : template.replace('MODEL', model));
+  const response = await world.post(pathFor(dialect, 'm', isStream), named(`exact-${dialect}/m`));
   const answer = Buffer.from(await response.arrayBuffer());
   assert.equal(response.status, 200, answer.toString());
-  return { answer, received: exact.received().toString('utf8'), expected: template.replace('MODEL', 'm') };
+  return { answer, received: exact.received().toString('utf8'), expected: named('m') };
 }
 
 function same(received, expected) {
@@ -66,25 +75,25 @@ for (const [dialect, base] of Object.entries(BASES)) {
   describe(`a request in ${dialect}`, () => {
     for (const [name, extra] of Object.entries(EXTRAS)) {
       test(`with ${name} differs in the model alone`, async () => {
-        const { received, expected } = await through(dialect, `\t{"model" : "MODEL"  ,${base}, ${extra}}  \n`);
+        const { received, expected } = await through(dialect, `\t{${modelOf(dialect, '"model" : "MODEL"  ,')}${base}, ${extra}}  \n`);
         same(received, expected);
       });
     }
 
     test('whose model comes last, its key escaped, differs in the model alone', async () => {
-      const { received, expected } = await through(dialect, `{${base},"y":[],"\\u006dodel":"MODEL"}`);
+      const { received, expected } = await through(dialect, `{${base},"y":[]${modelOf(dialect, ',"\\u006dodel":"MODEL"')}}`);
       same(received, expected);
     });
 
     test(`of a stream differs in the model${dialect === 'openai-chat' ? ' and the wish for usage' : ' alone'}`, async () => {
-      const { received, expected, answer } = await through(dialect, `{ ${base},"model"\n:\n"MODEL", "stream" : true}`);
+      const { received, expected, answer } = await through(dialect, `{ ${base}${modelOf(dialect, ',"model"\n:\n"MODEL", "stream" : true')}}`, true);
       assert.equal(received.split(WISH).length, dialect === 'openai-chat' ? 2 : 1, received);
       same(received.replace(WISH, ''), expected);
       assert.ok(answer.equals(exact.answers[dialect].stream), answer.toString());
     });
 
     test('is answered with the provider\'s own bytes', async () => {
-      const { answer } = await through(dialect, `{"model":"MODEL",${base}}`);
+      const { answer } = await through(dialect, `{${modelOf(dialect, '"model":"MODEL",')}${base}}`);
       assert.ok(answer.equals(exact.answers[dialect].whole), answer.toString());
     });
   });

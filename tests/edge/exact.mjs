@@ -23,8 +23,18 @@ const CHAT_STREAM = [
   'data: [DONE]\n\n',
 ].join('');
 
-/** The dialects in which both sides can be the same, and where each is asked. */
-export const PATHS = { 'openai-chat': '/v1/chat/completions', 'openai-responses': '/v1/responses', anthropic: '/v1/messages' };
+/** The dialects in which both sides can be the same, and where each is asked. Gemini has the model in its path. */
+const PATHS = { 'openai-chat': '/v1/chat/completions', 'openai-responses': '/v1/responses', anthropic: '/v1/messages' };
+const GEMINI = { whole: 'generateContent', stream: 'streamGenerateContent?alt=sse' };
+const MODELS = '/v1beta/models/';
+
+export const DIALECTS = [...Object.keys(PATHS), 'gemini'];
+
+/** Where a client asks for `model` of the exact provider of a dialect. */
+export function pathFor(dialect, model, isStream = false) {
+  if (dialect !== 'gemini') return PATHS[dialect];
+  return `${MODELS}${encodeURIComponent(`exact-gemini/${model}`)}:${isStream ? GEMINI.stream : GEMINI.whole}`;
+}
 
 /**
  * Starts it. `providers` is for `startWorld`: one for each dialect, `exact-<dialect>`. `answers[dialect]` is `{ whole, stream }` as
@@ -32,19 +42,20 @@ export const PATHS = { 'openai-chat': '/v1/chat/completions', 'openai-responses'
  */
 export async function startExact() {
   const answers = { 'openai-chat': { whole: Buffer.from(CHAT_WHOLE), stream: Buffer.from(CHAT_STREAM) } };
-  for (const dialect of ['openai-responses', 'anthropic']) answers[dialect] = await oddly(dialect);
+  for (const dialect of ['openai-responses', 'anthropic', 'gemini']) answers[dialect] = await oddly(dialect);
   let last;
   const server = createServer(async (request, response) => {
     last = Buffer.concat(await Array.fromAsync(request));
-    const dialect = Object.keys(PATHS).find((dialect) => PATHS[dialect] === request.url);
-    const isStream = /"stream"\s*:\s*true/.test(last.toString('latin1'));
+    const dialect = Object.keys(PATHS).find((dialect) => PATHS[dialect] === request.url) ?? 'gemini';
+    const isStream = dialect === 'gemini' ? request.url.endsWith(GEMINI.stream) : /"stream"\s*:\s*true/.test(last.toString('latin1'));
     response.writeHead(200, { 'content-type': isStream ? 'text/event-stream' : 'application/json' });
     response.end(answers[dialect][isStream ? 'stream' : 'whole']);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const base_url = `http://127.0.0.1:${server.address().port}/v1`;
-  const providers = Object.keys(PATHS).map((dialect) => [`exact-${dialect}`, { dialect, base_url, auth: 'none' }]);
+  const base = `http://127.0.0.1:${server.address().port}`;
+  const providers = DIALECTS.map((dialect) =>
+    [`exact-${dialect}`, { dialect, base_url: `${base}${dialect === 'gemini' ? '/v1beta' : '/v1'}`, auth: 'none' }]);
   return {
     answers,
     providers: Object.fromEntries(providers),

@@ -7,13 +7,14 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 
-import { PATHS, startExact } from './exact.mjs';
+import { pathFor, startExact } from './exact.mjs';
 import { startWorld } from './world.mjs';
 
 const BASES = {
   'openai-chat': '"messages":[{"role":"user","content":"hi"}]',
   'openai-responses': '"input":"hi"',
   anthropic: '"max_tokens":9,"messages":[{"role":"user","content":"hi"}]',
+  gemini: '"contents":[{"parts":[{"text":"hi"}]}]',
 };
 
 const text = await readFile(new URL('../json/JSONTestSuite.txt', import.meta.url), 'utf8');
@@ -34,13 +35,13 @@ after(() => Promise.all([world?.close(), exact?.close()]));
 
 async function send(dialect, parts) {
   const body = Buffer.concat(parts.map((part) => Buffer.from(part)));
-  const response = await world.fetch(PATHS[dialect], { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+  const response = await world.fetch(pathFor(dialect, 'm'), { method: 'POST', body, headers: { 'content-type': 'application/json' } });
   return { status: response.status, text: await response.text() };
 }
 
 for (const [dialect, base] of Object.entries(BASES)) {
   describe(dialect, () => {
-    const head = `{"model":"exact-${dialect}/m",${base}`;
+    const head = dialect === 'gemini' ? `{${base}` : `{"model":"exact-${dialect}/m",${base}`;
     /** The case as the value of a field that nobody knows. */
     const asValue = (bytes) => send(dialect, [`${head},"x_case":`, bytes, '}']);
 

@@ -24,13 +24,25 @@ const RECORD_POLL_MS = 150;
 /** No wait, and the whole answer in one write. */
 const AT_ONCE = { ttft_ms: 0, tokens_per_s: 0 };
 
-/** Each lab is a provider `<name><suffix>` in each of these dialects. */
-const PROVIDER_SUFFIX = { 'openai-chat': '', 'openai-responses': '-responses', anthropic: '-anthropic' };
+const BEARER = { bearer: 'LAB_KEY' };
+/**
+ * Each lab is a provider `<name><suffix>` in each of these dialects: where the API is below the lab's URL, and how a key is shown.
+ * `LAB_KEY` and `LAB_AWS_KEYS` are bindings.
+ */
+const PROVIDERS = {
+  'openai-chat': { suffix: '', base: '/v1', auth: 'none' },
+  'openai-responses': { suffix: '-responses', base: '/v1', auth: 'none' },
+  anthropic: { suffix: '-anthropic', base: '/v1', auth: 'none' },
+  gemini: { suffix: '-gemini', base: '/v1beta', auth: { header: { name: 'x-goog-api-key', secret: 'LAB_KEY' } } },
+  cohere: { suffix: '-cohere', base: '/v2', auth: BEARER },
+  bedrock: { suffix: '-bedrock', base: '', auth: { aws_sigv4: { secret: 'LAB_AWS_KEYS', region: 'eu-central-1' } } },
+};
+const KEYS = { LAB_KEY: 'lab-key', LAB_AWS_KEYS: 'AKIDLAB:lab-secret' };
 
 /**
  * Starts the labs and the edge.
  *
- * - `labs`: their names; each is a provider in every dialect (`PROVIDER_SUFFIX`)
+ * - `labs`: their names; each is a provider in every dialect (`PROVIDERS`)
  * - `providers`: more of the `providers` entry, or other fields for those
  * - `isLocal`: whether `wp-demo` and `wp-admin` are keys
  * - `bindings`: more variables and secrets of the Worker
@@ -39,7 +51,7 @@ const PROVIDER_SUFFIX = { 'openai-chat': '', 'openai-responses': '-responses', a
 export async function startWorld({ labs: names = ['first', 'second'], providers = {}, isLocal = true, bindings = {}, ...options } = {}) {
   const labs = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await startLab({ name })])));
   const local = isLocal ? { WAYPOST_LOCAL: '1' } : {};
-  const world = new World(labs, { ...options, bindings: { ...local, REFRESH_MS: String(REFRESH_MS), ...bindings } });
+  const world = new World(labs, { ...options, bindings: { ...local, ...KEYS, REFRESH_MS: String(REFRESH_MS), ...bindings } });
   try {
     await world.startEdge();
     world.providers = { ...Object.assign({}, ...Object.values(labs).map(providersOf)), ...providers };
@@ -114,7 +126,7 @@ class World {
   #target(route, { lab, dialect = 'openai-chat', script = {}, ...terms }, place) {
     const model = `${route}-${place}`;
     this.labs[lab].setScript(model, { ...AT_ONCE, ...script });
-    return { id: lab, provider: `${lab}${PROVIDER_SUFFIX[dialect]}`, model, weight: 2 ** -place, ...terms };
+    return { id: lab, provider: `${lab}${PROVIDERS[dialect].suffix}`, model, weight: 2 ** -place, ...terms };
   }
 
   /** What a lab was asked for a route's models. */
@@ -148,8 +160,8 @@ class World {
 }
 
 function providersOf({ name, url }) {
-  const providers = Object.entries(PROVIDER_SUFFIX).map(([dialect, suffix]) => [`${name}${suffix}`, { dialect, base_url: `${url}/v1`, auth: 'none' }]);
-  return Object.fromEntries(providers);
+  const rows = Object.entries(PROVIDERS);
+  return Object.fromEntries(rows.map(([dialect, { suffix, base, auth }]) => [`${name}${suffix}`, { dialect, base_url: `${url}${base}`, auth }]));
 }
 
 /** Asks `probe` until it gives something else than undefined or false, and returns that. */

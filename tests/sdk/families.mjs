@@ -4,19 +4,24 @@
 // is left out by `CLIENT_DIALECTS`; a provider's dialect is a row of `PROVIDERS`.
 // `classes` names the exception for each kind of error in `cases.mjs`, as the SDK's own documentation does; a kind that is not
 // there cannot happen with that SDK. `filtered` is how the SDK names an answer that a safety filter ended, `field` the field at
-// fault in the request of its operation `mistake`.
+// fault in the request of its operation `mistake`, `also` what it calls besides conversations.
 
 /** What a client may speak to the Worker. */
-export const CLIENT_DIALECTS = ['openai-chat', 'openai-responses', 'anthropic'];
+export const CLIENT_DIALECTS = ['openai-chat', 'openai-responses', 'anthropic', 'gemini'];
 
+const FILTERED = { status: 400, error_code: 'content_filter', message: 'The response was filtered.' };
+const BLOCKED = 'Output blocked by content filtering policy';
 /**
- * What a provider may speak: the status with which it says that it is overloaded, and what it says when its filter refuses a prompt.
- * The lab speaks each, and tests/edge/world.mjs has a provider for it.
+ * What a provider may speak: the status with which it says that it is overloaded, what it says when its filter refuses a prompt (null
+ * where that is no error), and what it has besides conversations. The lab speaks each, and tests/edge/world.mjs has a provider for it.
  */
 export const PROVIDERS = [
-  { dialect: 'openai-chat', overloaded: 503, refusal: { error_code: 'content_filter', message: 'The response was filtered.' } },
-  { dialect: 'openai-responses', overloaded: 503, refusal: { error_code: 'content_filter', message: 'The response was filtered.' } },
-  { dialect: 'anthropic', overloaded: 529, refusal: { message: 'Output blocked by content filtering policy' } },
+  { dialect: 'openai-chat', overloaded: 503, refusal: FILTERED, also: ['embeddings'] },
+  { dialect: 'openai-responses', overloaded: 503, refusal: FILTERED },
+  { dialect: 'anthropic', overloaded: 529, refusal: { status: 400, message: BLOCKED } },
+  { dialect: 'gemini', overloaded: 503, refusal: null },
+  { dialect: 'cohere', overloaded: 503, refusal: { status: 498, message: 'the request was blocked by a filter' } },
+  { dialect: 'bedrock', overloaded: 503, refusal: { status: 400, message: `The model returned the following errors: ${BLOCKED}` } },
 ];
 
 const OPENAI = {
@@ -53,7 +58,7 @@ const messages = { dialect: 'anthropic', classes: ANTHROPIC, filtered: 'refusal'
 /** `openai` and `anthropic` have what differs from the SDKs inside. */
 function langchain({ openai, anthropic }) {
   return [
-    { name: 'langchain ChatOpenAI', ...chat, classes: { ...HIGHER_OPENAI, ...openai } },
+    { name: 'langchain ChatOpenAI', ...chat, classes: { ...HIGHER_OPENAI, ...openai }, also: ['embeddings'] },
     { name: 'langchain ChatOpenAI responses', ...responses, classes: { ...HIGHER_OPENAI, ...openai } },
     { name: 'langchain ChatAnthropic', ...messages, classes: { ...HIGHER_ANTHROPIC, ...anthropic.classes }, isUsageAddedUp: anthropic.isUsageAddedUp },
   ];
@@ -68,7 +73,9 @@ const LANGCHAIN_JS = langchain({
 });
 const LANGCHAIN_PYTHON = langchain({ openai: {}, anthropic: { classes: { context, timeout: 'AnthropicAPIError' } } });
 
-const OPENAI_CLIENTS = [{ name: 'openai chat', ...chat }, { name: 'openai responses', ...responses }];
+const OPENAI_CLIENTS = [{ name: 'openai chat', ...chat, also: ['embeddings', 'completions'] }, { name: 'openai responses', ...responses }];
+/** One class for all. Its number and the words of the API are in the message alone. */
+const gemini = { dialect: 'gemini', classes: always('ApiError', OPENAI), filtered: 'SAFETY', field: 'contents[0].role' };
 const AI_CLASSES = { ...always('APICallError', HIGHER_OPENAI), 'cut off': 'StreamProviderError' };
 
 export const FAMILIES = [
@@ -79,7 +86,7 @@ export const FAMILIES = [
     from: 'npm',
     driver: 'vercel_ai.mjs',
     clients: [
-      { name: 'ai, compatible', ...chat, classes: AI_CLASSES, filtered: 'content-filter' },
+      { name: 'ai, compatible', ...chat, classes: AI_CLASSES, filtered: 'content-filter', also: ['embeddings'] },
       { name: 'ai, anthropic', ...messages, classes: AI_CLASSES, filtered: 'content-filter' },
     ],
   },
@@ -88,8 +95,9 @@ export const FAMILIES = [
     name: 'google-genai',
     from: 'npm',
     driver: 'google_genai.mjs',
-    clients: [{ name: 'google-genai', dialect: 'gemini', classes: always('ApiError', HIGHER_OPENAI), filtered: 'SAFETY' }],
+    clients: [{ name: 'google-genai', ...gemini }],
   },
+  { name: 'google-genai-python', from: 'pypi', driver: 'drive_google_genai', clients: [{ name: 'google-genai', ...gemini, classes: always('APIError', OPENAI) }] },
   { name: 'openai-python', from: 'pypi', driver: 'drive_openai', clients: OPENAI_CLIENTS },
   { name: 'anthropic-python', from: 'pypi', driver: 'drive_anthropic', clients: [{ name: 'anthropic', ...messages, field: 'messages' }] },
   { name: 'langchain-python', from: 'pypi', driver: 'drive_langchain', clients: LANGCHAIN_PYTHON },

@@ -70,7 +70,7 @@ async function runFamily(family, { world, routes, python }) {
     for (const client of clients) {
       for (const provider of PROVIDERS) {
         const outcomes = {};
-        for (const each of CASES.filter(({ isFor = () => true }) => isFor(client))) {
+        for (const each of CASES.filter(({ isFor = () => true }) => isFor(client, provider))) {
           outcomes[each.name] = await runCase(each, { client, provider, driver, world, routes: routes[provider.dialect] });
         }
         results.push({ family: family.name, client: client.name, provider: provider.dialect, outcomes });

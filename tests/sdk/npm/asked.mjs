@@ -5,6 +5,7 @@
 import { z } from 'zod';
 
 export const QUESTION = 'hi';
+export const EMBEDDED = ['hi', 'there'];
 
 export const WEATHER = {
   name: 'weather',

@@ -39,6 +39,8 @@ const ops = {
     const config = { responseMimeType: 'application/json', responseJsonSchema: z.toJSONSchema(PERSON) };
     return JSON.parse((await connect(call).generateContent({ model: call.model, contents: QUESTION, config })).text);
   },
+
+  mistake: (call) => connect(call).generateContent({ model: call.model, contents: [{ ...user, role: 'robot' }] }),
 };
 
 export const clients = { 'google-genai': ops };

@@ -1,11 +1,11 @@
-// LangChain's ChatOpenAI and ChatAnthropic; see `openai.mjs`.
+// LangChain's ChatOpenAI, OpenAIEmbeddings and ChatAnthropic; see `openai.mjs`.
 
 import { ChatAnthropic } from '@langchain/anthropic';
 import { HumanMessage, ToolMessage } from '@langchain/core/messages';
 import { concat } from '@langchain/core/utils/stream';
-import { ChatOpenAI } from '@langchain/openai';
+import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai';
 
-import { PERSON, QUESTION, WEATHER, WEATHER_ANSWER, WEATHER_INPUT } from './asked.mjs';
+import { EMBEDDED, PERSON, QUESTION, WEATHER, WEATHER_ANSWER, WEATHER_INPUT } from './asked.mjs';
 
 const COMMON = { maxRetries: 0, maxTokens: 1000 };
 const openai = (useResponsesApi) => ({ url, key, model }) =>
@@ -46,8 +46,13 @@ function opsOf(connect) {
   };
 }
 
+async function embed({ url, key, model }) {
+  const embeddings = new OpenAIEmbeddings({ model, apiKey: key, maxRetries: 0, configuration: { baseURL: `${url}/v1` } });
+  return { vectors: await embeddings.embedDocuments(EMBEDDED) };
+}
+
 export const clients = {
-  'langchain ChatOpenAI': opsOf(openai(false)),
+  'langchain ChatOpenAI': { ...opsOf(openai(false)), embed },
   'langchain ChatOpenAI responses': opsOf(openai(true)),
   'langchain ChatAnthropic': opsOf(anthropic),
 };

@@ -5,7 +5,7 @@
 import OpenAI from 'openai';
 import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod';
 
-import { PERSON, QUESTION, WEATHER, WEATHER_ANSWER } from './asked.mjs';
+import { EMBEDDED, PERSON, QUESTION, WEATHER, WEATHER_ANSWER } from './asked.mjs';
 
 const connect = ({ url, key }) => new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0, timeout: 20_000 });
 const user = { role: 'user', content: QUESTION };
@@ -43,6 +43,27 @@ const chat = {
     const response_format = zodResponseFormat(PERSON, 'person');
     const answer = await connect(call).chat.completions.parse({ model: call.model, messages: [user], response_format });
     return answer.choices[0].message.parsed;
+  },
+
+  async embed(call) {
+    const { data } = await connect(call).embeddings.create({ model: call.model, input: EMBEDDED });
+    return { vectors: data.map(({ embedding }) => embedding) };
+  },
+
+  async prompt(call) {
+    const { choices, usage } = await connect(call).completions.create({ model: call.model, prompt: QUESTION, max_tokens: 100 });
+    return { text: choices[0].text, usage: [usage.prompt_tokens, usage.completion_tokens] };
+  },
+
+  async promptStream(call, heard) {
+    const stream_options = { include_usage: true };
+    const stream = await connect(call).completions.create({ model: call.model, prompt: QUESTION, max_tokens: 100, stream: true, stream_options });
+    let usage;
+    for await (const chunk of stream) {
+      if (chunk.choices[0]?.text) heard.push(chunk.choices[0].text);
+      if (chunk.usage) usage = [chunk.usage.prompt_tokens, chunk.usage.completion_tokens];
+    }
+    return { usage };
   },
 
   mistake: (call) => connect(call).chat.completions.create({ model: call.model, messages: [] }),

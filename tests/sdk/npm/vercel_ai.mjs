@@ -4,12 +4,13 @@
 
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { generateText, isStepCount, Output, streamText, tool } from 'ai';
+import { embedMany, generateText, isStepCount, Output, streamText, tool } from 'ai';
 
-import { PERSON, QUESTION, WEATHER, WEATHER_ANSWER, WEATHER_INPUT } from './asked.mjs';
+import { EMBEDDED, PERSON, QUESTION, WEATHER, WEATHER_ANSWER, WEATHER_INPUT } from './asked.mjs';
 
-const compatible = ({ url, key, model }) =>
-  createOpenAICompatible({ name: 'waypost', baseURL: `${url}/v1`, apiKey: key, includeUsage: true, supportsStructuredOutputs: true })(model);
+const waypost = ({ url, key }) =>
+  createOpenAICompatible({ name: 'waypost', baseURL: `${url}/v1`, apiKey: key, includeUsage: true, supportsStructuredOutputs: true });
+const compatible = (call) => waypost(call)(call.model);
 const anthropic = ({ url, key, model }) => createAnthropic({ baseURL: `${url}/v1`, apiKey: key })(model);
 
 function opsOf(connect) {
@@ -48,4 +49,9 @@ function opsOf(connect) {
   };
 }
 
-export const clients = { 'ai, compatible': opsOf(compatible), 'ai, anthropic': opsOf(anthropic) };
+async function embed(call) {
+  const { embeddings } = await embedMany({ model: waypost(call).embeddingModel(call.model), values: EMBEDDED, maxRetries: 0 });
+  return { vectors: embeddings };
+}
+
+export const clients = { 'ai, compatible': { ...opsOf(compatible), embed }, 'ai, anthropic': opsOf(anthropic) };

@@ -5,6 +5,7 @@ import typing
 import pydantic
 
 QUESTION = "hi"
+EMBEDDED = ["hi", "there"]
 WEATHER_ANSWER = "It rains."
 WEATHER = {
     "name": "weather",

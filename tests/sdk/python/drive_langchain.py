@@ -1,9 +1,9 @@
-"""LangChain's ChatOpenAI and ChatAnthropic from PyPI; see `drive_openai.py`."""
+"""LangChain's ChatOpenAI, OpenAIEmbeddings and ChatAnthropic from PyPI; see `drive_openai.py`."""
 
-from asked import QUESTION, WEATHER_ANSWER, Person, Weather
+from asked import EMBEDDED, QUESTION, WEATHER_ANSWER, Person, Weather
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 
 def openai(use_responses_api):
@@ -60,8 +60,17 @@ class LangChain:
         return model.invoke(QUESTION).model_dump()
 
 
+class LangChainOpenAI(LangChain):
+    def embed(self, call, heard):
+        # To cut texts into tokens by itself it would fetch their list from the net.
+        embeddings = OpenAIEmbeddings(
+            model=call["model"], api_key=call["key"], base_url=call["url"] + "/v1", max_retries=0, check_embedding_ctx_length=False
+        )
+        return {"vectors": embeddings.embed_documents(EMBEDDED)}
+
+
 CLIENTS = {
-    "langchain ChatOpenAI": LangChain(openai(False)),
+    "langchain ChatOpenAI": LangChainOpenAI(openai(False)),
     "langchain ChatOpenAI responses": LangChain(openai(True)),
     "langchain ChatAnthropic": LangChain(anthropic),
 }

@@ -3,7 +3,7 @@
 import json
 
 import openai
-from asked import QUESTION, WEATHER, WEATHER_ANSWER, Person
+from asked import EMBEDDED, QUESTION, WEATHER, WEATHER_ANSWER, Person
 
 USER = {"role": "user", "content": QUESTION}
 
@@ -46,6 +46,23 @@ class Chat:
     def schema(self, call, heard):
         answer = connect(call).chat.completions.parse(model=call["model"], messages=[USER], response_format=Person)
         return answer.choices[0].message.parsed.model_dump()
+
+    def embed(self, call, heard):
+        answer = connect(call).embeddings.create(model=call["model"], input=EMBEDDED)
+        return {"vectors": [each.embedding for each in answer.data]}
+
+    def prompt(self, call, heard):
+        answer = connect(call).completions.create(model=call["model"], prompt=QUESTION, max_tokens=100)
+        return {"text": answer.choices[0].text, "usage": [answer.usage.prompt_tokens, answer.usage.completion_tokens]}
+
+    def promptStream(self, call, heard):
+        request = {"model": call["model"], "prompt": QUESTION, "max_tokens": 100}
+        usage = None
+        for chunk in connect(call).completions.create(stream=True, stream_options={"include_usage": True}, **request):
+            heard += [choice.text for choice in chunk.choices if choice.text]
+            if chunk.usage:
+                usage = [chunk.usage.prompt_tokens, chunk.usage.completion_tokens]
+        return {"usage": usage}
 
     def mistake(self, call, heard):
         connect(call).chat.completions.create(model=call["model"], messages=[])
