@@ -33,4 +33,5 @@ mod suite {
     mod schema;
     mod sharing;
     mod sse;
+    mod there_and_back;
 }

@@ -25,6 +25,7 @@ const OPENAI_CHAT: Features = Features::of(&[
     Feature::CacheKey,
     Feature::ServiceTier,
     Feature::Metadata,
+    Feature::EndUser,
     Feature::StrictTools,
 ]);
 const ANTHROPIC: Features = Features::of(&[
@@ -37,6 +38,7 @@ const ANTHROPIC: Features = Features::of(&[
     Feature::TopK,
     Feature::AnthropicReasoning,
     Feature::CacheMarkers,
+    Feature::EndUser,
     Feature::ToolErrors,
 ]);
 const OPENAI_RESPONSES: Features = Features::of(&[
@@ -53,6 +55,7 @@ const OPENAI_RESPONSES: Features = Features::of(&[
     Feature::CacheKey,
     Feature::ServiceTier,
     Feature::Metadata,
+    Feature::EndUser,
     Feature::StrictTools,
 ]);
 const COHERE: Features = Features::of(&[

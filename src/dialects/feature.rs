@@ -113,6 +113,8 @@ features! {
     CacheKey = "cache_key" Droppable;
     ServiceTier = "service_tier" Droppable;
     Metadata = "metadata" Droppable;
+    /// The client's own name for its end user.
+    EndUser = "end_user" Droppable;
     /// Whom a former answer cited.
     CitedText = "cited_text" Droppable;
     /// The name of who speaks, beside the role.

@@ -29,7 +29,7 @@ use waypost::{eventstream, sse};
 use super::expect::{Report, folder, inputs};
 use super::messages;
 
-const CREATED: UnixMillis = UnixMillis(1_741_569_952_123);
+pub const CREATED: UnixMillis = UnixMillis(1_741_569_952_123);
 
 #[test]
 fn every_dialect_has_every_case() {
@@ -168,14 +168,20 @@ fn a_request_written_in_its_own_dialect_loses_nothing_more_when_read_again() {
 
 /// `[again]` of a dialect's about.toml: the fields that change when a request is read and written again, and why.
 fn lost(dialect: Dialect) -> Vec<(String, String)> {
+    entries(dialect, "[again]")
+}
+
+/// The entries of one table of a dialect's about.toml.
+pub fn entries(dialect: Dialect, table: &str) -> Vec<(String, String)> {
     let about = fs::read_to_string(place(dialect).join("about.toml")).unwrap();
-    let lines = about.lines().skip_while(|line| *line != "[again]").skip(1);
-    let entries = lines.filter_map(|line| line.split_once("\" = \""));
-    let entry = |(path, why): (&str, &str)| (path.trim_matches('"').to_owned(), why.to_owned());
+    let lines = about.lines().skip_while(|line| *line != table).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    let entries = lines.filter_map(|line| line.strip_prefix('"')?.split_once("\" = \""));
+    let entry = |(key, why): (&str, &str)| (key.to_owned(), why.trim_end_matches('"').to_owned());
     entries.map(entry).collect()
 }
 
-fn tree(json: &[u8]) -> Value {
+pub fn tree(json: &[u8]) -> Value {
     serde_json::from_slice(json).unwrap()
 }
 
@@ -199,13 +205,13 @@ fn in_camel_case(value: Value) -> Value {
     }
 }
 
-fn is_within(place: &str, allowed: &str) -> bool {
+pub fn is_within(place: &str, allowed: &str) -> bool {
     let rest = place.strip_prefix(allowed);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The paths of what differs, without the places in arrays. Null, or an object without fields, is as good as absent.
-fn differences(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
+pub fn differences(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
     match (one, other) {
         _ if plain(one).is_some() && plain(one) == plain(other) => {}
         (Value::Object(_), Value::Null) => differences(at, one, &json!({}), found),
@@ -244,7 +250,7 @@ fn plain(value: &Value) -> Option<&str> {
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
+pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -412,7 +418,7 @@ fn errors_are_told_in_the_clients_dialect() {
     }
 }
 
-fn place(dialect: Dialect) -> std::path::PathBuf {
+pub fn place(dialect: Dialect) -> std::path::PathBuf {
     folder("dialects").join(dialect.name())
 }
 
@@ -423,7 +429,7 @@ fn extended(base: &Path, suffix: &str) -> std::path::PathBuf {
     ))
 }
 
-fn shape(is_streaming: bool) -> Shape<'static> {
+pub fn shape(is_streaming: bool) -> Shape<'static> {
     Shape {
         model: "the-\"model\"",
         is_streaming,
@@ -452,7 +458,7 @@ fn split(dialect: Dialect, pieces: &[&[u8]]) -> Vec<sse::Event> {
 }
 
 /// The bytes that a provider sends. A stream of messages stands in its fixture as text, one a line.
-fn stream(provider: Dialect, path: &Path) -> Vec<u8> {
+pub fn stream(provider: Dialect, path: &Path) -> Vec<u8> {
     let fixture = fs::read(path).unwrap();
     match provider.framing() {
         Framing::ServerSentEvents => fixture,
@@ -461,7 +467,7 @@ fn stream(provider: Dialect, path: &Path) -> Vec<u8> {
 }
 
 /// What a stream says, up to its end or its failure.
-fn decode(provider: Dialect, pieces: &[&[u8]]) -> Vec<Result<Event, StreamFault>> {
+pub fn decode(provider: Dialect, pieces: &[&[u8]]) -> Vec<Result<Event, StreamFault>> {
     let mut decoder = StreamDecoder::new(provider);
     let mut steps = Vec::new();
     for event in split(provider, pieces) {
@@ -480,7 +486,7 @@ fn decode(provider: Dialect, pieces: &[&[u8]]) -> Vec<Result<Event, StreamFault>
     steps
 }
 
-fn collect(steps: &[Result<Event, StreamFault>]) -> Answer {
+pub fn collect(steps: &[Result<Event, StreamFault>]) -> Answer {
     let mut collector = Collector::default();
     for event in steps.iter().filter_map(|step| step.as_ref().ok()) {
         collector.push(event.clone());
@@ -567,7 +573,7 @@ fn dump_usage(usage: &Usage) -> Value {
     json!(usage)
 }
 
-fn dump_answer(answer: &Answer) -> Value {
+pub fn dump_answer(answer: &Answer) -> Value {
     let calls = answer
         .calls
         .iter()
@@ -669,12 +675,12 @@ fn dump_event(event: &Event) -> Value {
     }
 }
 
-fn pretty(value: &Value) -> String {
+pub fn pretty(value: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(value).unwrap())
 }
 
 /// Our JSON on several lines, every value as it was written: numbers and nested JSON keep their bytes.
-fn reindented(json: &[u8]) -> Vec<u8> {
+pub fn reindented(json: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
     for byte in json {

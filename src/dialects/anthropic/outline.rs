@@ -75,6 +75,8 @@ struct Typed<'a> {
     #[serde(borrow)]
     is_error: Option<Raw<'a>>,
     #[serde(borrow)]
+    disable_parallel_tool_use: Option<Raw<'a>>,
+    #[serde(borrow)]
     strict: Option<Raw<'a>>,
 }
 
@@ -143,8 +145,9 @@ impl<'a> Reader<'a> for MessagesReader {
             "metadata" => {
                 let metadata: Metadata = read::object(raw, at, "an object")?;
                 if let Some(user) = metadata.user_id {
-                    let user = read::text(user, format_args!("metadata.user_id"))?;
-                    self.outline.user = Some(user.into_owned());
+                    let at = format_args!("metadata.user_id");
+                    self.outline.ask(Feature::EndUser, at);
+                    self.outline.user = Some(read::text(user, at)?.into_owned());
                 }
             }
             "stop_sequences" => read::each(raw, at, &mut |index, raw| {

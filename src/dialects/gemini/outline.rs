@@ -11,6 +11,7 @@ use super::super::prefix::{Lane, Trail};
 use super::super::read::{self, Kind, Raw};
 use super::generation::{Form, Generation, service_tier};
 use super::media::{Media, MediaKind};
+use super::request::result;
 use super::wire::{
     Content, Function, Part, Role, ToolConfig, each_declaration, is_spelling, object,
 };
@@ -204,6 +205,10 @@ impl ContentsReader {
             response.name(at)?;
             if let Some(response) = response.response {
                 self.outline.text.push_json(response);
+                if result(Some(response)).1 {
+                    let at = format_args!("{at}.response.error");
+                    self.outline.ask(Feature::ToolErrors, at);
+                }
             }
             if response.parts.is_some() {
                 let at = format_args!("{at}.parts");

@@ -260,7 +260,7 @@ fn id<'a>(
 }
 
 /// What a function returned, and whether it failed.
-fn result(response: Option<Raw<'_>>) -> (Cow<'_, str>, bool) {
+pub(super) fn result(response: Option<Raw<'_>>) -> (Cow<'_, str>, bool) {
     let Some(response) = response else {
         return ("".into(), false);
     };

@@ -285,8 +285,9 @@ fn read_seals(details: Raw, answer: &mut Answer) {
     for (text, seal) in seals(details) {
         let rest = answer.reasoning.get(end..).unwrap_or_default();
         let gap = rest.len() - rest.trim_start().len();
-        let is_next = rest.trim_start().starts_with(&*text);
-        end = if is_next {
+        end = if rest.starts_with(&*text) {
+            end + text.len()
+        } else if rest.trim_start().starts_with(&*text) {
             end + gap + text.len()
         } else {
             answer.reasoning.len()

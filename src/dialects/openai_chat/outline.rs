@@ -173,8 +173,12 @@ impl<'a> Reader<'a> for ChatReader {
             "max_completion_tokens" => outline.answer_tokens_max = Some(read::tokens(raw, at)?),
             "tools" => self.tools(raw)?,
             "response_format" => self.format(raw)?,
-            "user" => outline.user = Some(read::text(raw, at)?.into_owned()),
+            "user" => {
+                outline.ask(Feature::EndUser, at);
+                outline.user = Some(read::text(raw, at)?.into_owned());
+            }
             "safety_identifier" => {
+                outline.ask(Feature::EndUser, at);
                 let user = read::text(raw, at)?;
                 outline.user.get_or_insert_with(|| user.into_owned());
             }

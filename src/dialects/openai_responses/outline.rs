@@ -27,7 +27,7 @@ pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     // Every stream of this dialect tells usage.
     reader.outline.wants_stream_usage = true;
     let scanned = scan(body, &mut reader)?;
-    let mut outline = reader.outline.with(scanned)?;
+    let outline = reader.outline.with(scanned)?;
     // What OpenAI keeps may stand for the input.
     if outline.message_count == 0 && !outline.asks.has(Feature::Stored) {
         return Err(read::missing(
@@ -145,8 +145,12 @@ impl<'a> Reader<'a> for ResponsesReader {
             "max_output_tokens" => outline.answer_tokens_max = Some(read::tokens(raw, at)?),
             "tools" => self.tools(raw)?,
             "text" => self.format(raw)?,
-            "user" => outline.user = Some(read::text(raw, at)?.into_owned()),
+            "user" => {
+                outline.ask(Feature::EndUser, at);
+                outline.user = Some(read::text(raw, at)?.into_owned());
+            }
             "safety_identifier" => {
+                outline.ask(Feature::EndUser, at);
                 let user = read::text(raw, at)?;
                 outline.user.get_or_insert_with(|| user.into_owned());
             }

@@ -103,7 +103,10 @@ fn settings<'a>(wire: &WireRequest<'a>, request: &mut Request<'a>) -> Result<(),
     for (key, raw) in [
         ("temperature", wire.temperature),
         ("top_p", wire.top_p),
-        ("top_logprobs", wire.top_logprobs),
+        (
+            "top_logprobs",
+            wire.top_logprobs.filter(|count| count.get() != "0"),
+        ),
         ("reasoning", wire.reasoning),
         ("prompt_cache_key", wire.prompt_cache_key),
         ("service_tier", wire.service_tier),
