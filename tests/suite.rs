@@ -14,6 +14,7 @@ mod suite {
     mod dialects;
     mod diff;
     mod documents;
+    mod errors;
     mod exchange;
     mod expect;
     mod explain;

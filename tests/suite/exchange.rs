@@ -102,6 +102,12 @@ fn ending(run: &Run) -> String {
     format!("{:?}\n{client}\n{}", run.status, record.unwrap_or_default())
 }
 
+/// The status and body that the client of a script gets, and all that the exchange did.
+pub fn answer(script: &str, name: &str) -> (u16, Vec<u8>, String) {
+    let run = run(&parse(script, name), None);
+    (run.status.unwrap(), run.client, run.log)
+}
+
 fn run(script: &Script, cut: Option<usize>) -> Run {
     let catalogue = Catalogue::parse(PROVIDERS).unwrap().value;
     let outline = match script.endpoint {
