@@ -27,6 +27,7 @@ mod suite {
     mod messages;
     mod quirks;
     mod readers;
+    mod recognise;
     mod replay;
     mod replay_command;
     mod room;

@@ -23,7 +23,7 @@ use crate::chat::RequestError;
 use crate::classify::{Caller, LIMITS_HEADER, Traits, shortened};
 use crate::config::Route;
 use crate::decide::{Candidate, Seed, redirect};
-use crate::dialects::{Asked, ClientDialect, Delivery, Form, Outline, outline};
+use crate::dialects::{Asked, ClientDialect, Delivery, Form, Outline, outline, recognise};
 use crate::exchange::{Order, REDIRECTS_MAX, Routing};
 use crate::health::Health;
 use crate::journal::{ConfigRevisions, Decision, Explanation, Record, VERSION};
@@ -45,6 +45,9 @@ pub(super) struct Arguments {
     /// A header of the request, as `x-waypost-tags: a,b`. With `anthropic-version` the body is one of Anthropic's.
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
+    /// Whose body it is; else a header says so, or its fields.
+    #[arg(long, value_name = "NAME", value_parser = dialect)]
+    dialect: Option<ClientDialect>,
     /// When the request came, in milliseconds since 1970, for rules on the time. Now, unless given.
     #[arg(long, value_name = "MS")]
     at: Option<u64>,
@@ -203,12 +206,11 @@ fn decide_again(explanation: &Explanation<Candidate>, route: &Route) -> Decision
 }
 
 fn tell_request(arguments: &Arguments, body: &[u8], folder: &Folder) -> Result<Told, Refusal> {
-    let dialect = match arguments.header("anthropic-version") {
-        Some(_) => ClientDialect::Anthropic,
-        None => ClientDialect::OpenaiChat,
-    };
-    let outline = outline(dialect, body)
-        .map_err(|error: RequestError| arguments.problem(error.to_string()))?;
+    let problem = |error: RequestError| arguments.problem(error.to_string());
+    let said = arguments.header("anthropic-version");
+    let said = said.map(|_| ClientDialect::Anthropic);
+    let dialect = recognise(None, arguments.dialect.or(said), body).map_err(problem)?;
+    let outline = outline(dialect, body).map_err(problem)?;
     let mut caller = arguments.caller(dialect);
     let limits = arguments.header(LIMITS_HEADER);
     caller
@@ -334,6 +336,11 @@ fn now() -> UnixMillis {
 
 fn hex(text: &str) -> Result<u64, String> {
     u64::from_str_radix(text, 16).map_err(|_| "expected at most 16 hexadecimal digits".to_owned())
+}
+
+fn dialect(name: &str) -> Result<ClientDialect, String> {
+    let known = || ClientDialect::ALL.map(ClientDialect::name).join(", ");
+    ClientDialect::parse(name).ok_or_else(|| format!("expected one of {}", known()))
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -9,7 +9,7 @@ use web_sys::{ReadableStreamDefaultReader, Request};
 use worker::Env;
 
 use super::entries::Entries;
-use super::{js, path_of};
+use super::{is_models, js, path_of};
 use crate::access::{KEY_BYTES_MAX, KeyTerms};
 use crate::chat::RequestError;
 use crate::classify::{Caller, shortened};
@@ -27,6 +27,22 @@ const DISCARDED_BYTES_MAX: u64 = 48 * 1024 * 1024;
 pub fn header(request: &Request, name: &str) -> Option<String> {
     let value = request.headers().get(name).ok().flatten()?;
     Some(shortened(&value))
+}
+
+/// The dialect that the path says, or a header where several dialects share the path.
+pub fn said_dialect(request: &Request, path: &str) -> Option<ClientDialect> {
+    let is_route = path == "/v1/route";
+    match path {
+        "/v1/messages" | "/v1/messages/count_tokens" => Some(ClientDialect::Anthropic),
+        "/v1/responses" => Some(ClientDialect::OpenaiResponses),
+        _ if GeminiAddress::is_path(path) => Some(ClientDialect::Gemini),
+        // Anthropic's API demands this header, so its SDKs always send it.
+        _ if (is_route || is_models(path)) && header(request, "anthropic-version").is_some() => {
+            Some(ClientDialect::Anthropic)
+        }
+        _ if is_route && header(request, "x-goog-api-key").is_some() => Some(ClientDialect::Gemini),
+        _ => None,
+    }
 }
 
 /// `authorization: Bearer`, as OpenAI's SDKs send it, `x-api-key`, as Anthropic's do, or `x-goog-api-key`, as Google's do.

@@ -44,11 +44,12 @@ use crate::config::{Catalogue, Route};
 use crate::decide::{Seed, redirect};
 use crate::dialects::{
     Asked, ClientDialect, ClientError, Delivery, Endpoint, Form, GeminiAddress, Outline, outline,
+    recognise,
 };
 use crate::exchange::{KeptCall, Order, REDIRECTS_MAX, Routing};
 use crate::journal::{ConfigRevisions, Record};
 
-use caller::{body, caller_of, header, key_terms};
+use caller::{body, caller_of, header, key_terms, said_dialect};
 use entries::{Entries, Unreadable};
 use gone::Gone;
 use slot::Found;
@@ -105,26 +106,15 @@ impl Edge {
         let url = self.request.url();
         let (path, query) = path_of(&url);
         let method = self.request.method();
-        let dialect = match path {
-            "/v1/messages" | "/v1/messages/count_tokens" => ClientDialect::Anthropic,
-            "/v1/responses" => ClientDialect::OpenaiResponses,
-            _ if GeminiAddress::is_path(path) => ClientDialect::Gemini,
-            // Anthropic's API demands this header, so its SDKs always send it.
-            _ if is_shared(path) && header(&self.request, "anthropic-version").is_some() => {
-                ClientDialect::Anthropic
-            }
-            "/v1/route" if header(&self.request, "x-goog-api-key").is_some() => {
-                ClientDialect::Gemini
-            }
-            _ => ClientDialect::OpenaiChat,
-        };
+        let said = said_dialect(&self.request, path);
+        let dialect = said.unwrap_or(ClientDialect::OpenaiChat);
         let address = GeminiAddress::parse(path, query);
         let answered = match (method.as_str(), path) {
             ("POST", "/v1/chat/completions" | "/v1/messages" | "/v1/responses") => {
                 self.serve(dialect, Endpoint::Chat, None).await
             }
             ("POST", _) if address.is_some() => self.serve(dialect, Endpoint::Chat, address).await,
-            _ => self.answer_others(&method, path, query, dialect).await,
+            _ => self.answer_others(&method, path, query, said).await,
         };
         answered.unwrap_or_else(|error| respond::error(dialect, &error, Vec::new()))
     }
@@ -135,8 +125,9 @@ impl Edge {
         method: &'a str,
         path: &'a str,
         query: &'a str,
-        dialect: ClientDialect,
+        said: Option<ClientDialect>,
     ) -> LocalBoxFuture<'a, Answered> {
+        let dialect = said.unwrap_or(ClientDialect::OpenaiChat);
         match (method, path) {
             ("GET", "/healthz") => Box::pin(async { Ok(self.healthz().await) }),
             ("GET", "/metrics") => {
@@ -144,7 +135,7 @@ impl Edge {
             }
             _ if let Some(kept) = KeptCall::at(method, path) => Box::pin(self.kept(kept, query)),
             ("GET", _) if is_models(path) => Box::pin(self.models(path, query, dialect)),
-            ("POST", "/v1/route") => Box::pin(self.explain(dialect)),
+            ("POST", "/v1/route") => Box::pin(self.explain(said, query)),
             ("POST", _) if let Some(endpoint) = Endpoint::at(path) => {
                 Box::pin(self.serve(dialect, endpoint, None))
             }
@@ -235,16 +226,25 @@ impl Edge {
     }
 
     /// The decision alone: nothing is sent, no health is changed, no record is written.
-    async fn explain(&self, dialect: ClientDialect) -> Answered {
+    async fn explain(&self, said: Option<ClientDialect>, query: &str) -> Answered {
         let first = health::refresh(&self.request, &self.env, self.entries.context());
         let terms = self.caller().await?;
         let now = clock::now();
         let id = clock::exchange_id(now);
+        let body = body(&self.request, BODY_BYTES_MAX).await;
+        let body = body.map_err(|error| ClientError::from(&error))?;
+        let mut fields = query.split('&');
+        let named = fields.find_map(|field| field.strip_prefix("dialect="));
+        let dialect = recognise(named, said, &body).map_err(|error| ClientError::from(&error))?;
         let caller = caller_of(&self.request, &terms, dialect, Endpoint::Chat, now);
-        let order = self.order(dialect, None, &id, &terms, caller).await;
-        let order = order.map_err(|refusal| refusal.error)?;
-        first.wait().await;
-        Ok(respond::json(200, &drive::explain(&order)))
+        let order = self.order_of(body, dialect, None, &id, &terms, caller);
+        Ok(match order.await {
+            Ok(order) => {
+                first.wait().await;
+                respond::json(200, &drive::explain(&order))
+            }
+            Err(refusal) => respond::error(dialect, &refusal.error, Vec::new()),
+        })
     }
 
     /// Reads the request into an order, or says what is wrong with it.
@@ -254,11 +254,23 @@ impl Edge {
         address: Option<GeminiAddress>,
         id: &str,
         terms: &KeyTerms,
+        caller: Caller,
+    ) -> Result<Order, Refusal> {
+        let body = body(&self.request, BODY_BYTES_MAX).await;
+        let body = body.map_err(Refusal::from)?;
+        self.order_of(body, dialect, address, id, terms, caller)
+            .await
+    }
+
+    async fn order_of(
+        &self,
+        mut body: Vec<u8>,
+        dialect: ClientDialect,
+        address: Option<GeminiAddress>,
+        id: &str,
+        terms: &KeyTerms,
         mut caller: Caller,
     ) -> Result<Order, Refusal> {
-        let mut body = body(&self.request, BODY_BYTES_MAX)
-            .await
-            .map_err(Refusal::from)?;
         let mut delivery = Delivery::default();
         if let Some(address) = address {
             delivery = address.delivery;
@@ -533,11 +545,6 @@ fn path_of(url: &str) -> (&str, &str) {
     let start = url.len() - rest.len() - 1;
     let tail = url.get(start..).unwrap_or("/");
     tail.split_once('?').unwrap_or((tail, ""))
-}
-
-/// Whether clients of both OpenAI and Anthropic call this path.
-fn is_shared(path: &str) -> bool {
-    path == "/v1/route" || is_models(path)
 }
 
 fn is_models(path: &str) -> bool {

@@ -106,6 +106,37 @@ describe('POST /v1/route', { concurrency: true }, () => {
     assert.deepEqual([route, traits.dialect, traits.answer_tokens_max], [model, 'anthropic', 9]);
   });
 
+  test('knows whose a body is by its fields, unless it is said', async () => {
+    const model = await world.route(pair);
+    const dialect = async (body, query = '') => {
+      const response = await world.post(`${ROUTE}${query}`, { model, ...body });
+      const told = await response.json();
+      return response.status === 200 ? told.traits.dialect : [response.status, told.error.param, told.error.message];
+    };
+    const contents = [{ parts: [{ text: 'hi' }] }];
+    assert.equal(await dialect({ messages: QUESTION }), 'openai-chat');
+    assert.equal(await dialect({ input: 'hi' }), 'openai-responses');
+    assert.equal(await dialect({ contents }), 'gemini');
+    assert.equal(await dialect({ system: 'Be kind.', max_tokens: 9, messages: QUESTION }), 'anthropic');
+    const both = { input: 'hi', messages: QUESTION };
+    const [status, param, message] = await dialect(both);
+    assert.deepEqual([status, param], [400, 'input']);
+    assert.match(message, /`messages` is another's; say which is meant: `\?dialect=NAME`/);
+    assert.equal(await dialect(both, '?dialect=openai-chat'), 'openai-chat');
+    assert.deepEqual((await dialect(both, '?dialect=latin')).slice(0, 2), [400, 'dialect']);
+  });
+
+  test('refuses in the dialect of the body', async () => {
+    const refused = async (body) => {
+      const response = await world.post(ROUTE, { model: 'nowhere', ...body });
+      assert.equal(response.status, 404);
+      return response.json();
+    };
+    assert.equal((await refused({ contents: [{ parts: [{ text: 'hi' }] }] })).error.status, 'NOT_FOUND');
+    assert.equal((await refused({ system: 'x', max_tokens: 9, messages: QUESTION })).error.type, 'not_found_error');
+    assert.equal((await refused({ input: 'hi' })).error.code, 'model_not_found');
+  });
+
   test('refuses as a call would', async () => {
     const refused = async (body, headers) => {
       const response = await world.post(ROUTE, body, headers);
