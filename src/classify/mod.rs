@@ -193,14 +193,14 @@ impl Traits {
     #[must_use]
     pub fn beyond(&self, carried: Features) -> Option<&str> {
         let old = self.unportable.as_deref();
-        let old = old.filter(|_| carried != Features::ALL);
+        let old = old.filter(|_| !carried.is_own());
         old.or_else(|| Some(self.asks.beyond(carried)?.field.as_str()))
     }
 
     /// The fields that such a target is not given, though it is asked.
     pub fn dropped_by(&self, carried: Features) -> impl Iterator<Item = &str> {
         let old = self.dropped.as_deref();
-        let old = old.filter(|_| carried != Features::ALL);
+        let old = old.filter(|_| !carried.is_own());
         let asked = self.asks.dropped(carried);
         old.into_iter().chain(asked.map(|ask| ask.field.as_str()))
     }

@@ -8,7 +8,7 @@ use super::prefer::Prefer;
 use super::read::{Node, Object, Problems};
 use super::schema::route as described;
 use super::schema::route::{QUALITY_MAX, QUALITY_MIN, TARGETS_MAX, TOPICS_MAX, WEIGHT_MAX};
-use crate::dialects::{ClientDialect, Dialect, Endpoint, Feature, Features, Quirks};
+use crate::dialects::{ClientDialect, Dialect, Endpoint, Feature, Features, Quirk, Quirks};
 use crate::providers::{Ability, Provider, Terms};
 
 /// One provider and model, and its terms.
@@ -54,12 +54,18 @@ impl Target {
         self.terms.quirks.unwrap_or(self.provider.quirks)
     }
 
-    /// What it gets of a request of `client`: all of what is passed on as it is; of another dialect's, what some models
-    /// alone take only where it is known to be one of them, because the others refuse the request.
+    /// What it gets of a request of `client`: all of what is passed on as it is, but for what its quirks leave out; of
+    /// another dialect's, what some models alone take only where it is known to be one of them, because the others refuse
+    /// the request.
     #[must_use]
     pub fn carries(&self, client: Option<ClientDialect>, endpoint: Endpoint) -> Features {
         if client.is_some_and(|client| self.speaks(client, endpoint)) {
-            return Features::ALL;
+            let heeded = self.quirks().of(self.provider.dialect);
+            return if heeded.has(Quirk::NoUnsignedThoughts) {
+                Features::ALL.without(Feature::Reasoning)
+            } else {
+                Features::ALL
+            };
         }
         let dialect = self.provider.dialect;
         let carried = dialect.carries_to(&self.model, self.quirks());

@@ -158,6 +158,12 @@ impl Features {
         Self(self.0 & !(1 << feature as u64))
     }
 
+    /// Whether it is what a target gets of a request in its own dialect.
+    #[must_use]
+    pub const fn is_own(self) -> bool {
+        self.has(Feature::NewContent)
+    }
+
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

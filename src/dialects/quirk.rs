@@ -7,10 +7,12 @@
 //! A quirk is no excuse for changing what is asked: what it renames or leaves out means the same to the provider.
 //! Where that cannot be, as with `parallel_tool_calls: false`, the field is sent, and the provider refuses it.
 //!
-//! Most belong to `openai-chat`, the dialect that most call themselves compatible with; `gemini` heeds `no_labels` and
-//! `thinking_budget`, the others none.
+//! Each belongs to one dialect, and the others heed it not. Most are of `openai-chat`, with which most call themselves
+//! compatible.
 
 use std::fmt;
+
+use super::Dialect;
 
 /// One way in which a provider differs from its dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,28 +50,48 @@ pub enum Quirk {
     ///
     /// Gemini 2.5: <https://ai.google.dev/gemini-api/docs/thinking>.
     ThinkingBudget,
+    /// Thoughts without a signature are refused; they are left out, and named as dropped. We write them ourselves, for what
+    /// another dialect's model thought.
+    ///
+    /// <https://github.com/langchain-ai/langchain/pull/33391> (Anthropic, 400, since October 2025).
+    NoUnsignedThoughts,
 }
 
 impl Quirk {
     /// Its names in configs and in the catalogue, in alphabetical order.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub const NAMES: [(&'static str, Self); 8] = [
         ("max_completion_tokens", Self::MaxCompletionTokens),
         ("max_tokens_only", Self::MaxTokensOnly),
         ("no_developer_role", Self::NoDeveloperRole),
         ("no_labels", Self::NoLabels),
         ("no_parallel_tool_calls", Self::NoParallelToolCalls),
         ("no_stream_usage", Self::NoStreamUsage),
+        ("no_unsigned_thoughts", Self::NoUnsignedThoughts),
         ("thinking_budget", Self::ThinkingBudget),
     ];
 
-    const fn bit(self) -> u8 {
+    /// Whose providers it is about.
+    #[must_use]
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::NoUnsignedThoughts => Dialect::Anthropic,
+            Self::NoLabels | Self::ThinkingBudget => Dialect::Gemini,
+            Self::MaxCompletionTokens
+            | Self::MaxTokensOnly
+            | Self::NoDeveloperRole
+            | Self::NoParallelToolCalls
+            | Self::NoStreamUsage => Dialect::OpenaiChat,
+        }
+    }
+
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 }
 
 /// A set of quirks.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Quirks(u8);
+pub struct Quirks(u16);
 
 impl Quirks {
     pub const NONE: Self = Self(0);
@@ -83,6 +105,14 @@ impl Quirks {
     #[must_use]
     pub const fn has(self, quirk: Quirk) -> bool {
         self.0 & quirk.bit() != 0
+    }
+
+    /// Those that a dialect heeds.
+    #[must_use]
+    pub fn of(self, dialect: Dialect) -> Self {
+        let heeded = Quirk::NAMES.iter().map(|(_, quirk)| *quirk);
+        let heeded = heeded.filter(|quirk| self.has(*quirk) && quirk.dialect() == dialect);
+        heeded.fold(Self::NONE, Self::with)
     }
 
     /// What the longest answer must be called, where the provider knows one name alone.

@@ -4,7 +4,7 @@
 //! where a broken answer is carried on, its beginning behind the last message and the limit of its rest; for
 //! `openai-chat`, `stream_options.include_usage`, because without it a stream tells no usage; what is said
 //! to the router alone, which is removed: `waypost`, `models`, and a `provider` that is an object; and what the
-//! provider's quirks name (`quirk.rs`). Gemini's URL says what elsewhere `model` and `stream` say, so there both are
+//! provider's quirks name (`quirk.rs`), down to single blocks of messages. Gemini's URL says what elsewhere `model` and `stream` say, so there both are
 //! removed. Every other byte stays: white space, the order of keys, escapes, integers
 //! beyond 2^53. Rebuilding the body would lose all of these, and with them the provider's prompt cache.
 //!
@@ -16,6 +16,7 @@ use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer as _, MapAccess, Visitor};
 
+use super::anthropic::remove_unsigned;
 use super::outline::too_many_fields;
 use super::read::{self, FIELDS_MAX, Kind, Raw, Text};
 use super::{ClientDialect, Prefill, Quirk, Quirks, Shape};
@@ -50,12 +51,7 @@ pub(super) fn splice(
 ) -> Result<Vec<u8>, RequestError> {
     let text = read::utf8(body)?;
     let fields = fields(text, 0, "body")?;
-    let quirks = match dialect {
-        ClientDialect::OpenaiChat => shape.quirks,
-        ClientDialect::Anthropic | ClientDialect::OpenaiResponses | ClientDialect::Gemini => {
-            Quirks::NONE
-        }
-    };
+    let quirks = shape.quirks.of(dialect.into());
     let mut edits = Vec::new();
     let mut inserts = String::new();
     if dialect != ClientDialect::Gemini {
@@ -73,6 +69,11 @@ pub(super) fn splice(
     }
     if quirks.has(Quirk::NoDeveloperRole) {
         rename_developers(text, &fields, &mut edits)?;
+    }
+    if quirks.has(Quirk::NoUnsignedThoughts) {
+        for messages in fields.iter().filter(|field| field.key == "messages") {
+            remove_unsigned(text, messages.value, &mut edits)?;
+        }
     }
     if dialect == ClientDialect::OpenaiChat && !quirks.has(Quirk::NoStreamUsage) {
         edit_stream_options(&fields, shape, &mut edits, &mut inserts)?;

@@ -12,7 +12,7 @@ use super::row::{AuthRow, ModelRow, ProviderRow, compatible, price};
 use crate::dialects::Dialect;
 use crate::dialects::Quirk::{
     MaxCompletionTokens, MaxTokensOnly, NoDeveloperRole, NoLabels, NoParallelToolCalls,
-    NoStreamUsage,
+    NoStreamUsage, NoUnsignedThoughts,
 };
 
 #[rustfmt::skip]
@@ -22,7 +22,7 @@ pub const PROVIDERS: &[ProviderRow] = &[
     compatible("alibaba", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY").region("sg").with(NoDeveloperRole),
     compatible("alibaba-cn", "https://dashscope.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_CN_API_KEY").region("cn").with(NoDeveloperRole),
     compatible("alibaba-us", "https://dashscope-us.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_US_API_KEY").region("us").with(NoDeveloperRole),
-    ProviderRow::new("anthropic", Dialect::Anthropic, "https://api.anthropic.com/v1", AuthRow::Header("x-api-key", "ANTHROPIC_API_KEY")).keeps(Retained),
+    ProviderRow::new("anthropic", Dialect::Anthropic, "https://api.anthropic.com/v1", AuthRow::Header("x-api-key", "ANTHROPIC_API_KEY")).keeps(Retained).with(NoUnsignedThoughts),
     ProviderRow::new("azure", Dialect::OpenaiChat, "", AuthRow::Header("api-key", "AZURE_API_KEY")).keeps(Retained).with(MaxCompletionTokens),
     compatible("baseten", "https://inference.baseten.co/v1", "BASETEN_API_KEY"),
     ProviderRow::new("bedrock", Dialect::Bedrock, "", AuthRow::Bearer("AWS_BEARER_TOKEN_BEDROCK")),

@@ -1,15 +1,13 @@
 //! `tests/quirks/`: what a provider with a quirk is sent.
 //!
 //! A fixture is `<quirk>.<variant>.<client's dialect>.request.json`; beside it lies `.sent.json`, the very bytes where
-//! the client speaks the provider's dialect. Every quirk has fixtures of both.
+//! the client speaks the provider's dialect, which is the quirk's. Every quirk has fixtures of all clients.
 
 use std::fs;
 
 use serde_json::Value;
 use waypost::config::{Catalogue, Route};
-use waypost::dialects::{
-    ClientDialect, Dialect, Features, Quirk, Quirks, Shape, encode_request, outline,
-};
+use waypost::dialects::{ClientDialect, Features, Quirk, Quirks, Shape, encode_request, outline};
 use waypost::providers::{MODELS, PROVIDERS};
 use waypost::units::Tokens;
 
@@ -29,7 +27,7 @@ fn providers_with_quirks_are_sent_what_they_take() {
             for (variant, path) in own {
                 let body = fs::read(path).unwrap();
                 let quirks = Quirks::NONE.with(quirk);
-                let provider = heeds(quirk);
+                let provider = quirk.dialect();
                 let shape = Shape {
                     model: "m",
                     is_streaming: outline(client, &body).unwrap().is_streaming,
@@ -48,18 +46,6 @@ fn providers_with_quirks_are_sent_what_they_take() {
                 report.compare(&path.with_file_name(expected), &sent);
             }
         }
-    }
-}
-
-/// The dialect whose code heeds it.
-fn heeds(quirk: Quirk) -> Dialect {
-    match quirk {
-        Quirk::NoLabels | Quirk::ThinkingBudget => Dialect::Gemini,
-        Quirk::MaxCompletionTokens
-        | Quirk::MaxTokensOnly
-        | Quirk::NoDeveloperRole
-        | Quirk::NoParallelToolCalls
-        | Quirk::NoStreamUsage => Dialect::OpenaiChat,
     }
 }
 
