@@ -6,7 +6,7 @@ use super::{
 };
 use crate::chat::{AttemptFailure, Event, ProviderError};
 use crate::sse::{self, write_event};
-use crate::units::UnixMillis;
+use crate::units::{Tokens, UnixMillis};
 
 /// Why an event of a provider's stream gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +117,16 @@ impl StreamEncoder {
             }
             ClientDialect::Gemini => Encoder::Gemini(gemini::StreamEncoder::default()),
         })
+    }
+
+    /// With what the prompt is expected to count, for a dialect whose stream tells it first: what the provider has told by
+    /// then comes before it, and what it tells later is told at the end.
+    #[must_use]
+    pub fn expecting(mut self, prompt: Tokens) -> Self {
+        if let Encoder::Anthropic(encoder) = &mut self.0 {
+            encoder.expect(prompt);
+        }
+        self
     }
 
     /// Appends the server-sent events that `event` completes. Usage and the reason to finish are held back

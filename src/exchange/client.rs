@@ -7,7 +7,7 @@ use crate::dialects::{
     ArrayWriter, CONTEXT_TOO_LONG, ClientDialect, ClientError, Delivery, Endpoint, StreamEncoder,
     encode_answer, encode_completion, encode_end, encode_error, encode_error_event,
 };
-use crate::units::{Millis, UnixMillis};
+use crate::units::{Millis, Tokens, UnixMillis};
 
 use super::attempt::Failed;
 use super::listen::Heard;
@@ -94,12 +94,18 @@ impl Client {
     }
 
     /// Decides how to show the answer, which the client can read as it is where it `is_native`, and whether another target
-    /// may carry it on.
-    pub fn commit(&mut self, is_native: bool, may_be_carried_on: bool, now: UnixMillis) {
+    /// may carry it on. The prompt is expected to count so much.
+    pub fn commit(
+        &mut self,
+        is_native: bool,
+        may_be_carried_on: bool,
+        prompt: Tokens,
+        now: UnixMillis,
+    ) {
         let encoder = || {
             Box::new(match self.endpoint {
                 Endpoint::Completions => StreamEncoder::of_completion(now),
-                _ => StreamEncoder::new(self.dialect, now, true),
+                _ => StreamEncoder::new(self.dialect, now, true).expecting(prompt),
             })
         };
         self.sink = if !self.is_streaming {

@@ -347,6 +347,7 @@ impl Exchange {
         };
         let prelude = std::mem::take(&mut running.prelude);
         let is_native = running.is_native;
+        let prompt = running.expected.prompt;
         let bytes_type = running.bytes_type().map(str::to_owned);
         let is_relayed = running.passage == Passage::ToBeRelayed;
         if is_relayed {
@@ -360,7 +361,7 @@ impl Exchange {
         }
         match bytes_type {
             Some(content_type) => self.client.hand_through(&content_type),
-            None => self.client.commit(is_native, carries_on, now),
+            None => self.client.commit(is_native, carries_on, prompt, now),
         }
         if is_relayed {
             self.client.relay();

@@ -10,7 +10,8 @@
 //! words that come among a call's arguments wait until these are whole.
 //!
 //! `message_start` waits for the first event that is not usage, so that it can tell the prompt's tokens where
-//! the provider told them first.
+//! the provider told them first. Most tell them last; then it has what is expected, since some clients look there alone, and
+//! `message_delta` has the true figure.
 
 use serde::Serialize;
 
@@ -21,12 +22,15 @@ use super::citation::{WireCitation, wire_citation};
 use super::usage::WireUsage;
 use crate::chat::{Citation, Event, FinishReason, Seal, SealForm, Signer, Usage};
 use crate::sse::write_event;
+use crate::units::Tokens;
 
 #[derive(Debug, Default)]
 pub(in super::super) struct StreamEncoder {
     id: String,
     model: String,
-    usage: Usage,
+    /// What the prompt is expected to count.
+    expected: Tokens,
+    usage: Option<Usage>,
     finish: Option<FinishReason>,
     open: Option<Open>,
     waiting: Vec<Call>,
@@ -132,6 +136,10 @@ impl Wire<'_> {
 }
 
 impl StreamEncoder {
+    pub(in super::super) fn expect(&mut self, prompt: Tokens) {
+        self.expected = prompt;
+    }
+
     pub(in super::super) fn push(&mut self, event: &Event, out: &mut Vec<u8>) {
         if self.stage == Stage::Ended {
             return;
@@ -143,7 +151,7 @@ impl StreamEncoder {
                     self.model.clone_from(model);
                 }
             }
-            Event::Usage(usage) => self.usage = *usage,
+            Event::Usage(usage) => self.usage = Some(*usage),
             Event::Text(piece) | Event::Refusal(piece) => self.text(piece, out),
             Event::Seal(seal) => self.seal(seal, out),
             Event::Citation(citation) => self.citation(citation, out),
@@ -177,6 +185,10 @@ impl StreamEncoder {
         if !self.stage.reach(Stage::Started) {
             return;
         }
+        let expected = Usage {
+            prompt: self.expected,
+            ..Usage::default()
+        };
         let message = WireMessage {
             id: &self.id,
             kind: "message",
@@ -185,7 +197,7 @@ impl StreamEncoder {
             content: Vec::new(),
             stop_reason: None,
             stop_sequence: None,
-            usage: self.usage.into(),
+            usage: self.usage.unwrap_or(expected).into(),
         };
         Wire::MessageStart { message }.write(out);
     }
@@ -405,7 +417,7 @@ impl StreamEncoder {
             stop_reason: stop_reason(self.finish.unwrap_or(unsaid)),
             stop_sequence: None,
         };
-        let usage = self.usage.into();
+        let usage = self.usage.unwrap_or_default().into();
         Wire::MessageDelta { delta, usage }.write(out);
         Wire::MessageStop.write(out);
         self.stage = Stage::Ended;
@@ -421,7 +433,6 @@ mod tests {
     use super::*;
     use crate::chat::Collector;
     use crate::sse;
-    use crate::units::Tokens;
 
     #[derive(Deserialize)]
     struct Seen {
