@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 import { check, format, merge } from './catalogue/rows.mjs';
-import { page, rust } from './catalogue/write.mjs';
+import { page, rust, schema } from './catalogue/write.mjs';
 import { parseFlags, wrongUsage } from './flags.mjs';
 import { Problem, runScript } from './problem.mjs';
 import { ROOT, fromCaller, isMain } from './project.mjs';
@@ -15,17 +15,18 @@ import { say } from './screen.mjs';
 const JSON_FILE = join(ROOT, 'src', 'providers', 'catalogue.json');
 const RUST_FILE = join(ROOT, 'src', 'providers', 'builtin.rs');
 const PAGE_FILE = join(ROOT, 'docs', 'providers.md');
+const SCHEMA_FILE = join(ROOT, 'docs', 'schema', 'providers.schema.json');
 
 const USAGE = `usage: npm run catalogue [-- FILE] [--check]
 
-Writes src/providers/builtin.rs and the table in docs/providers.md from src/providers/catalogue.json. With FILE, takes its
-rows in first: it has the same shape, and a row in it is new or replaces the one of its name. A bad row is refused, and
-then nothing is written.
+Writes src/providers/builtin.rs, the table in docs/providers.md and the names in docs/schema/providers.schema.json from
+src/providers/catalogue.json. With FILE, takes its rows in first: it has the same shape, and a row in it is new or replaces the
+one of its name. A bad row is refused, and then nothing is written.
 
   --check   write nothing; exit code 1 when something would be written`;
 
 /** What each file should hold, and how the rows of `update` change the catalogue. */
-export function made({ catalogue, update, docs }) {
+export function made({ catalogue, update, docs, described }) {
   const problems = check(catalogue);
   const known = problems.length === 0 ? catalogue.providers.map((row) => row.name) : [];
   if (update !== undefined && problems.length === 0) problems.push(...check(update, known));
@@ -36,13 +37,15 @@ export function made({ catalogue, update, docs }) {
     [JSON_FILE, format(sorted)],
     [RUST_FILE, rust(sorted)],
     [PAGE_FILE, page(docs, sorted)],
+    [SCHEMA_FILE, schema(described, sorted)],
   ];
   return { problems, changes, files };
 }
 
 /** The catalogue as it lies in the repository. */
 export function present() {
-  return { catalogue: parsed(JSON_FILE), docs: readFileSync(PAGE_FILE, 'utf8') };
+  const [docs, described] = [PAGE_FILE, SCHEMA_FILE].map((path) => readFileSync(path, 'utf8'));
+  return { catalogue: parsed(JSON_FILE), docs, described };
 }
 
 /** The files that are not as they should be. */

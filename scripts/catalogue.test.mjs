@@ -100,6 +100,28 @@ test('a row becomes a constant with what the Worker needs of it', () => {
   assert.equal(page(written, { providers: [PROVIDER], models: [MODEL] }), written);
 });
 
+test('a new provider of a known dialect is one row, and the page, the constants and the schema follow', () => {
+  const { catalogue, ...before } = present();
+  const { problems, files } = made({ catalogue, update: { providers: [PROVIDER] }, ...before });
+  assert.deepEqual(problems, []);
+  const lines = new Map(files.map(([path, text]) => [path.slice(ROOT.length + 1), added(readFileSync(path, 'utf8'), text)]));
+  const [count, next] = [catalogue.providers.length, catalogue.providers.length + 1];
+  assert.match(before.docs, new RegExp(`\n${count} providers, `));
+  assert.deepEqual(
+    [...lines].map(([path, lines]) => [path, lines.length]),
+    [['src/providers/catalogue.json', 1], ['src/providers/builtin.rs', 1], ['docs/providers.md', 2], ['docs/schema/providers.schema.json', 1]],
+  );
+  assert.deepEqual(lines.get('src/providers/builtin.rs'), ['    compatible("acme", "https://api.acme.example/v1", "ACME_API_KEY"),']);
+  assert.match(lines.get('docs/providers.md')[0], new RegExp(`^${next} providers, `));
+  assert.deepEqual(lines.get('docs/schema/providers.schema.json'), ['        "acme": {']);
+});
+
+/** The lines that `after` has and `before` has not. */
+function added(before, after) {
+  const known = new Set(before.split('\n'));
+  return after.split('\n').filter((line) => !known.has(line));
+}
+
 test('an update adds rows and replaces those of the same name, and tells what changed', () => {
   const catalogue = { providers: [PROVIDER], models: [MODEL] };
   const dearer = { ...MODEL, usd_per_mtok: { in: 1.5, in_cached: 0.15, out: 2.5 }, as_of: '2026-12-01' };
@@ -108,6 +130,7 @@ test('an update adds rows and replaces those of the same name, and tells what ch
     catalogue,
     update: { providers: [{ ...PROVIDER }], models: [dearer, small] },
     docs: DOCS,
+    described: present().described,
   });
   assert.deepEqual(problems, []);
   assert.deepEqual(

@@ -65,6 +65,16 @@ export function page(text, catalogue) {
   return `${head}${BEGIN}\n\n${tables(catalogue)}\n\n${END}${tail}`;
 }
 
+/** The JSON Schema with these providers' names: editors complete them. A URL is demanded of those that have none of their own. */
+export function schema(text, catalogue) {
+  const document = JSON.parse(text);
+  const { providers } = document.properties;
+  const { $ref, anyOf } = providers.additionalProperties;
+  const described = ({ name, base_url }) => [name, isTemplate(base_url) ? { $ref, anyOf } : { $ref }];
+  providers.properties = Object.fromEntries(catalogue.providers.map(described));
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
 function providerRow(row) {
   const url = isTemplate(row.base_url) ? '' : row.base_url;
   const { bearer } = row.auth;
