@@ -149,7 +149,9 @@ fn lost(
 
 /// Whether a field asks for a dropped feature, is nothing without one, or has the name of one.
 fn is_dropped(place: &str, asks: &Asks, shape: Shape) -> bool {
-    let last = |path: &str| path.rsplit('.').next().map(str::to_owned);
+    fn last(path: &str) -> Option<&str> {
+        path.rsplit('.').next()
+    }
     asks.dropped(shape.carried).any(|ask| {
         let field = without_numbers(&ask.field);
         is_within(place, &field)
@@ -157,7 +159,7 @@ fn is_dropped(place: &str, asks: &Asks, shape: Shape) -> bool {
             || field
                 .rsplit_once('.')
                 .is_some_and(|(holder, _)| holder == place)
-            || last(place) == last(&field)
+            || place.split('.').any(|piece| Some(piece) == last(&field))
     })
 }
 

@@ -27,7 +27,7 @@ pub(in super::super) fn outline(body: &[u8]) -> Result<Outline, RequestError> {
     // Every stream of this dialect tells usage.
     reader.outline.wants_stream_usage = true;
     let scanned = scan(body, &mut reader)?;
-    let outline = reader.outline.with(scanned)?;
+    let mut outline = reader.outline.with(scanned)?;
     // What OpenAI keeps may stand for the input.
     if outline.message_count == 0 && !outline.asks.has(Feature::Stored) {
         return Err(read::missing(
