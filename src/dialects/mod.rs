@@ -301,6 +301,20 @@ fn leave_out(request: &mut Request, carried: Features) {
     }
 }
 
+/// The first labels that a provider takes. `is_taken` is asked of a key and its value.
+fn labels_that<'a>(
+    request: &'a Request<'a>,
+    is_taken: fn(&str, &str) -> bool,
+    count_max: usize,
+) -> BTreeMap<&'a str, &'a str> {
+    let labels = request.metadata.iter();
+    let labels = labels.map(|(key, value)| (&**key, &**value));
+    labels
+        .filter(|(key, value)| is_taken(key, value))
+        .take(count_max)
+        .collect()
+}
+
 /// A request as bytes. Nothing in it can fail to be written; a bug must still not end the isolate.
 fn written(wire: &impl serde::Serialize) -> Result<Vec<u8>, RequestError> {
     serde_json::to_vec(wire).map_err(|error| {

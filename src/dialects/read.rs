@@ -254,6 +254,50 @@ pub(super) fn each_field<'a>(
     serde_json::Deserializer::from_str(raw.get()).deserialize_map(EachField(visit))
 }
 
+/// The fields of a provider's object that are called so; one that is not there, or null, is absent.
+///
+/// Not a derived `Deserialize` for what is rare: each is some kilobytes of wasm.
+pub(super) fn fields<'a, const N: usize>(
+    raw: Option<Raw<'a>>,
+    names: [&str; N],
+) -> [Option<Raw<'a>>; N] {
+    let mut found = [None; N];
+    if let Some(raw) = raw {
+        pick(raw, &names, &mut found);
+    }
+    found
+}
+
+fn pick<'a>(raw: Raw<'a>, names: &[&str], found: &mut [Option<Raw<'a>>]) {
+    // What is no object has no fields.
+    let _ = each_field(raw, &mut |key, value| {
+        let mut places = names.iter().zip(&mut *found);
+        if let Some((_, place)) = places.find(|(name, _)| **name == key) {
+            *place = Some(value).filter(|value| kind(value) != Kind::Null);
+        }
+    });
+}
+
+/// Calls `visit` with each element of a provider's array; what is none has none.
+pub(super) fn each_of<'a>(raw: Option<Raw<'a>>, visit: &mut dyn FnMut(Raw<'a>)) {
+    if let Some(raw) = raw {
+        let _ = each(raw, format_args!(""), &mut |_, raw| {
+            visit(raw);
+            Ok(())
+        });
+    }
+}
+
+/// A provider's string; none where it is none.
+pub(super) fn owned(raw: Option<Raw>) -> Option<String> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+/// A provider's whole number; none where it is none.
+pub(super) fn natural(raw: Option<Raw>) -> Option<u32> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
 /// What stands between the quotes of a JSON string; nothing, where it is none.
 pub(super) fn inside(raw: Raw<'_>) -> &[u8] {
     let bytes = raw.get().as_bytes();

@@ -3,133 +3,123 @@
 //! Where a piece stands is told in characters, pages or blocks, by the type of the document
 //! (<https://platform.claude.com/docs/en/build-with-claude/citations>).
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::super::read::Loose;
+use super::super::read::{Raw, fields, natural, owned};
 use crate::chat::{Citation, DocumentPlace, PlaceUnit};
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ReadCitation {
-    cited_text: Loose<String>,
-    document_title: Loose<String>,
-    title: Loose<String>,
-    url: Loose<String>,
-    document_index: Loose<u32>,
-    start_char_index: Loose<u32>,
-    end_char_index: Loose<u32>,
-    start_page_number: Loose<u32>,
-    end_page_number: Loose<u32>,
-    start_block_index: Loose<u32>,
-    end_block_index: Loose<u32>,
+/// How a piece of a document is called, and its ends.
+type Called = (PlaceUnit, &'static str, &'static str, &'static str);
+const CHARS: Called = (
+    PlaceUnit::Chars,
+    "char_location",
+    "start_char_index",
+    "end_char_index",
+);
+const PLACES: [Called; 3] = [
+    CHARS,
+    (
+        PlaceUnit::Pages,
+        "page_location",
+        "start_page_number",
+        "end_page_number",
+    ),
+    (
+        PlaceUnit::Blocks,
+        "content_block_location",
+        "start_block_index",
+        "end_block_index",
+    ),
+];
+
+#[derive(Debug)]
+pub(super) struct ReadCitation(Citation);
+
+impl<'de> Deserialize<'de> for ReadCitation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Raw::deserialize(deserializer).map(Self::read)
+    }
 }
 
 impl ReadCitation {
-    /// None where it names no source.
-    pub fn citation(self, span: (u32, u32)) -> Option<Citation> {
-        let place = self.place();
-        let title = self.title.0.or(self.document_title.0);
-        let citation = Citation {
-            url: self.url.0.unwrap_or_default(),
-            title: title.unwrap_or_default(),
-            cited: self.cited_text.0.unwrap_or_default(),
-            span: Some(span),
+    fn read(raw: Raw) -> Self {
+        let names = [
+            "cited_text",
+            "document_title",
+            "title",
+            "url",
+            "document_index",
+        ];
+        let [cited, document_title, title, url, document] = fields(Some(raw), names);
+        let place = PLACES.iter().find_map(|(unit, _, start, end)| {
+            let [start, end] = fields(Some(raw), [start, end]);
+            Some(DocumentPlace {
+                document: natural(document)?,
+                unit: *unit,
+                start: natural(start)?,
+                end: natural(end)?,
+            })
+        });
+        Self(Citation {
+            url: owned(url).unwrap_or_default(),
+            title: owned(title.or(document_title)).unwrap_or_default(),
+            cited: owned(cited).unwrap_or_default(),
+            span: None,
             place,
-        };
-        let words = [&citation.url, &citation.title, &citation.cited];
-        let is_empty = words.iter().all(|words| words.is_empty());
-        (!is_empty).then_some(citation)
+        })
     }
 
-    fn place(&self) -> Option<DocumentPlace> {
-        let chars = self.start_char_index.0.zip(self.end_char_index.0);
-        let pages = self.start_page_number.0.zip(self.end_page_number.0);
-        let blocks = self.start_block_index.0.zip(self.end_block_index.0);
-        let known = [
-            (PlaceUnit::Chars, chars),
-            (PlaceUnit::Pages, pages),
-            (PlaceUnit::Blocks, blocks),
-        ];
-        let (unit, (start, end)) = known
-            .into_iter()
-            .find_map(|(unit, ends)| Some((unit, ends?)))?;
-        Some(DocumentPlace {
-            document: self.document_index.0?,
-            unit,
-            start,
-            end,
+    /// None where it names no source.
+    pub fn citation(self, span: (u32, u32)) -> Option<Citation> {
+        let Self(citation) = self;
+        let words = [&citation.url, &citation.title, &citation.cited];
+        let is_empty = words.iter().all(|words| words.is_empty());
+        (!is_empty).then_some(Citation {
+            span: Some(span),
+            ..citation
         })
     }
 }
 
-#[derive(Default, Serialize)]
-pub(super) struct WireCitation<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    cited_text: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<&'a str>,
-    /// For Anthropic's own search alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    encrypted_index: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    document_index: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    document_title: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_char_index: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_char_index: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_page_number: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_page_number: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_block_index: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_block_index: Option<u32>,
+/// A source that this dialect can tell: a page, as Anthropic's own search would, or a piece of a document.
+pub(super) struct WireCitation<'a>(&'a Citation);
+
+/// None where the source has neither a URL nor a place in a document.
+pub(super) fn wire_citation(citation: &Citation) -> Option<WireCitation<'_>> {
+    let is_known = !citation.url.is_empty() || citation.place.is_some();
+    is_known.then_some(WireCitation(citation))
 }
 
-/// A page is told as Anthropic's own search would. None where the source has neither a URL nor a place in a document.
-pub(super) fn wire_citation(citation: &Citation) -> Option<WireCitation<'_>> {
-    if !citation.url.is_empty() {
-        return Some(WireCitation {
-            kind: "web_search_result_location",
-            cited_text: &citation.cited,
-            url: Some(&citation.url),
-            title: Some(&citation.title),
-            encrypted_index: Some(""),
-            ..WireCitation::default()
-        });
+impl Serialize for WireCitation<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(citation) = self;
+        let mut texts = vec![("cited_text", citation.cited.as_str())];
+        let mut numbers = Vec::new();
+        let place = citation.place.filter(|_| citation.url.is_empty());
+        if let Some(place) = place {
+            let called = PLACES.iter().find(|(unit, ..)| *unit == place.unit);
+            let (_, kind, start, end) = called.unwrap_or(&CHARS);
+            texts.insert(0, ("type", kind));
+            texts.extend([("document_title", citation.title.as_str())]);
+            numbers = vec![
+                ("document_index", place.document),
+                (start, place.start),
+                (end, place.end),
+            ];
+        } else {
+            texts.insert(0, ("type", "web_search_result_location"));
+            texts.extend([("url", citation.url.as_str()), ("title", &citation.title)]);
+            // For Anthropic's own search alone.
+            texts.push(("encrypted_index", ""));
+        }
+        let mut map = serializer.serialize_map(None)?;
+        for (name, text) in &texts {
+            map.serialize_entry(name, text)?;
+        }
+        for (name, number) in &numbers {
+            map.serialize_entry(name, number)?;
+        }
+        map.end()
     }
-    let place = citation.place?;
-    let title = Some(&*citation.title).filter(|title| !title.is_empty());
-    let mut wire = WireCitation {
-        cited_text: &citation.cited,
-        document_index: Some(place.document),
-        document_title: title,
-        ..WireCitation::default()
-    };
-    let (kind, start, end) = match place.unit {
-        PlaceUnit::Chars => (
-            "char_location",
-            &mut wire.start_char_index,
-            &mut wire.end_char_index,
-        ),
-        PlaceUnit::Pages => (
-            "page_location",
-            &mut wire.start_page_number,
-            &mut wire.end_page_number,
-        ),
-        PlaceUnit::Blocks => (
-            "content_block_location",
-            &mut wire.start_block_index,
-            &mut wire.end_block_index,
-        ),
-    };
-    (*start, *end) = (Some(place.start), Some(place.end));
-    wire.kind = kind;
-    Some(wire)
 }

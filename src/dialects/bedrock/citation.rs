@@ -3,19 +3,10 @@
 //! A citation belongs to the whole text of its block. Signatures and redacted thoughts are Anthropic's: its models alone make
 //! them (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ReasoningContentBlock.html>).
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::super::read::Loose;
+use super::super::read::{Loose, Raw, each_of, fields, natural, owned};
 use crate::chat::{Citation, DocumentPlace, PlaceUnit, Seal, SealForm, Signer};
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct ReadCitation {
-    title: Loose<String>,
-    source: Loose<String>,
-    source_content: Loose<Vec<Loose<ReadText>>>,
-    location: Loose<ReadLocation>,
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -23,68 +14,62 @@ pub(super) struct ReadText {
     pub text: Loose<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ReadLocation {
-    web: Loose<ReadWeb>,
-    document_char: Loose<ReadPlace>,
-    document_page: Loose<ReadPlace>,
-    document_chunk: Loose<ReadPlace>,
+#[derive(Debug)]
+pub(super) struct ReadCitation(Citation);
+
+impl<'de> Deserialize<'de> for ReadCitation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Raw::deserialize(deserializer).map(Self::read)
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ReadPlace {
-    document_index: Loose<u32>,
-    start: Loose<u32>,
-    end: Loose<u32>,
-}
+impl ReadCitation {
+    fn read(raw: Raw) -> Self {
+        let names = ["title", "source", "sourceContent", "location"];
+        let [title, source, pieces, location] = fields(Some(raw), names);
+        let names = ["web", "documentChar", "documentPage", "documentChunk"];
+        let [web, chars, pages, chunks] = fields(location, names);
+        let [url] = fields(web, ["url"]);
+        let known = [
+            (PlaceUnit::Chars, chars),
+            (PlaceUnit::Pages, pages),
+            (PlaceUnit::Blocks, chunks),
+        ];
+        let mut cited = String::new();
+        each_of(pieces, &mut |piece| {
+            let [text] = fields(Some(piece), ["text"]);
+            cited.push_str(&owned(text).unwrap_or_default());
+        });
+        let title = owned(title).filter(|title| !title.is_empty());
+        Self(Citation {
+            url: owned(url).unwrap_or_default(),
+            title: title.or_else(|| owned(source)).unwrap_or_default(),
+            cited,
+            span: None,
+            place: known.into_iter().find_map(|(unit, raw)| place(unit, raw)),
+        })
+    }
 
-impl ReadPlace {
-    fn place(self, unit: PlaceUnit) -> Option<DocumentPlace> {
-        Some(DocumentPlace {
-            document: self.document_index.0?,
-            unit,
-            start: self.start.0?,
-            end: self.end.0?,
+    /// None where it names no source. `span` is the piece of the answer's text, in characters.
+    pub fn citation(self, span: (u32, u32)) -> Option<Citation> {
+        let Self(citation) = self;
+        let words = [&citation.url, &citation.title, &citation.cited];
+        let is_empty = words.iter().all(|words| words.is_empty());
+        (!is_empty).then_some(Citation {
+            span: Some(span),
+            ..citation
         })
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ReadWeb {
-    url: Loose<String>,
-}
-
-impl ReadCitation {
-    /// None where it names no source. `span` is the piece of the answer's text, in characters.
-    pub fn citation(self, span: (u32, u32)) -> Option<Citation> {
-        let location = self.location.0.unwrap_or_default();
-        let web = location.web.0.unwrap_or_default();
-        let known = [
-            (PlaceUnit::Chars, location.document_char),
-            (PlaceUnit::Pages, location.document_page),
-            (PlaceUnit::Blocks, location.document_chunk),
-        ];
-        let place = known
-            .into_iter()
-            .find_map(|(unit, read)| read.0?.place(unit));
-        let pieces = self.source_content.0.unwrap_or_default().into_iter();
-        let title = self.title.0.filter(|title| !title.is_empty());
-        let citation = Citation {
-            url: web.url.0.unwrap_or_default(),
-            title: title.or(self.source.0).unwrap_or_default(),
-            cited: pieces
-                .filter_map(|piece| piece.0.and_then(|piece| piece.text.0))
-                .collect(),
-            span: Some(span),
-            place,
-        };
-        let words = [&citation.url, &citation.title, &citation.cited];
-        let is_empty = words.iter().all(|words| words.is_empty());
-        (!is_empty).then_some(citation)
-    }
+fn place(unit: PlaceUnit, raw: Option<Raw>) -> Option<DocumentPlace> {
+    let [document, start, end] = fields(raw, ["documentIndex", "start", "end"]);
+    Some(DocumentPlace {
+        document: natural(document)?,
+        unit,
+        start: natural(start)?,
+        end: natural(end)?,
+    })
 }
 
 /// How many characters, as far as they can be counted.

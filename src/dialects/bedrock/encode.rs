@@ -26,7 +26,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::closed_schema::closed;
 use super::super::read::Json;
-use super::super::{Dialect, Feature, Features, Shape};
+use super::super::{Dialect, Feature, Features, Shape, labels_that};
 use super::part::{
     Block, CACHE_POINT, CachePoint, ToolUse, WireResult, blocks, is_writable, mark, number_names,
 };
@@ -195,7 +195,7 @@ pub(in super::super) fn encode_request(
         },
         tool_config: tool_config(request, shape.carried),
         output_config: request.format.as_ref().and_then(output_config),
-        request_metadata: labels(request),
+        request_metadata: labels_that(request, is_label, LABELS_MAX),
         service_tier: service_tier(request),
     };
     serde_json::to_vec(&wire).map_err(|_| RequestError::Invalid {
@@ -354,21 +354,14 @@ fn tool<'a>(tool: &'a Tool<'a>) -> WireTool<'a> {
     })
 }
 
-/// Those that the API takes.
-fn labels<'a>(request: &'a Request<'a>) -> BTreeMap<&'a str, &'a str> {
-    let is_allowed = |text: &str| {
+/// Whether the API takes it.
+fn is_label(key: &str, value: &str) -> bool {
+    let fits = |text: &str| {
         let is_known =
             |c: char| c.is_ascii_alphanumeric() || c.is_whitespace() || ":_@$#=/+,-.".contains(c);
         text.chars().count() <= LABEL_CHARS_MAX && text.chars().all(is_known)
     };
-    let labels = request
-        .metadata
-        .iter()
-        .map(|(key, value)| (&**key, &**value));
-    labels
-        .filter(|(key, value)| !key.is_empty() && is_allowed(key) && is_allowed(value))
-        .take(LABELS_MAX)
-        .collect()
+    !key.is_empty() && fits(key) && fits(value)
 }
 
 /// OpenAI's words are AWS's too; those that AWS does not have are left out.

@@ -153,10 +153,10 @@ pub(in super::super) fn parse_answer(
     }
     let citations = message.citations.0.unwrap_or_default().into_iter();
     let citations = citations.filter_map(|citation| citation.0);
-    answer.citations = citations.flat_map(ReadCitation::citations).collect();
+    answer.citations = citations.flat_map(|ReadCitation(all)| all).collect();
     let logprobs = read.logprobs.0.unwrap_or_default().into_iter();
     let logprobs = logprobs.filter_map(|logprob| logprob.0);
-    answer.logprobs = logprobs.filter_map(ReadLogprob::token).collect();
+    answer.logprobs = logprobs.filter_map(|ReadLogprob(token)| token).collect();
     let calls = message.tool_calls.0.unwrap_or_default().into_iter();
     answer.calls = calls.filter_map(|call| call.0).map(call).collect();
     answer.finish = Some(finish(&reason, !answer.calls.is_empty(), None)?);

@@ -6,92 +6,81 @@
 //! Probabilities are told for pieces of text, each with those of its tokens, which have no texts of their own. A piece
 //! counts as one token, as likely as all of its tokens together. Other tokens in its place are not told.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::super::read::Loose;
+use super::super::read::{Raw, each_of, fields, natural, owned};
 use crate::chat::{Alternative, Citation, DocumentPlace, PlaceUnit, TokenLogprob};
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ReadCitation {
-    start: Loose<u32>,
-    end: Loose<u32>,
-    sources: Loose<Vec<Loose<ReadSource>>>,
-    /// Of what it is a piece.
-    #[serde(rename = "type")]
-    kind: Loose<String>,
-}
+pub(super) struct ReadCitation(pub Vec<Citation>);
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ReadSource {
-    #[serde(rename = "type")]
-    kind: Loose<String>,
-    /// The place among the request's documents, as `encode.rs` numbers them.
-    id: Loose<String>,
-    document: Loose<ReadDocument>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ReadDocument {
-    title: Loose<String>,
-    text: Loose<String>,
-}
-
-impl ReadCitation {
-    pub fn citations(self) -> Vec<Citation> {
-        let span = self.start.0.zip(self.end.0);
-        let is_of_text = matches!(self.kind.0.as_deref(), None | Some("TEXT_CONTENT"));
-        let sources = self.sources.0.filter(|_| is_of_text).unwrap_or_default();
-        let sources = sources.into_iter().filter_map(|source| source.0);
-        let documents = sources.filter(|source| source.kind.0.as_deref() == Some("document"));
-        let named = documents.map(|source| source.citation(span));
-        let is_named = |it: &Citation| it.place.is_some() || !it.title.is_empty();
-        named.filter(is_named).collect()
+impl<'de> Deserialize<'de> for ReadCitation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Raw::deserialize(deserializer).map(Self::read)
     }
 }
 
-impl ReadSource {
-    fn citation(self, span: Option<(u32, u32)>) -> Citation {
-        let document = self.document.0.unwrap_or_default();
-        let id = self.id.0.unwrap_or_default();
-        let cited = document.text.0.unwrap_or_default();
-        let end = u32::try_from(cited.chars().count()).unwrap_or(u32::MAX);
-        let place = id.parse().ok().map(|document| DocumentPlace {
+impl ReadCitation {
+    fn read(raw: Raw) -> Self {
+        let names = ["start", "end", "sources", "type"];
+        let [start, end, sources, kind] = fields(Some(raw), names);
+        let span = natural(start).zip(natural(end));
+        let is_of_text = kind.is_none_or(|kind| kind.get() == "\"TEXT_CONTENT\"");
+        let mut citations = Vec::new();
+        each_of(sources.filter(|_| is_of_text), &mut |raw| {
+            let it = citation(raw, span);
+            citations.extend(it.filter(|it| it.place.is_some() || !it.title.is_empty()));
+        });
+        Self(citations)
+    }
+}
+
+/// Its id is the place among the request's documents, as `encode.rs` numbers them.
+fn citation(raw: Raw, span: Option<(u32, u32)>) -> Option<Citation> {
+    let [kind, id, document] = fields(Some(raw), ["type", "id", "document"]);
+    if kind?.get() != "\"document\"" {
+        return None;
+    }
+    let [title, text] = fields(document, ["title", "text"]);
+    let cited = owned(text).unwrap_or_default();
+    let end = u32::try_from(cited.chars().count()).unwrap_or(u32::MAX);
+    let number = owned(id).and_then(|id| id.parse().ok());
+    Some(Citation {
+        url: String::new(),
+        title: owned(title).unwrap_or_default(),
+        cited,
+        span,
+        place: number.map(|document| DocumentPlace {
             document,
             unit: PlaceUnit::Chars,
             start: 0,
             end,
-        });
-        Citation {
-            url: String::new(),
-            title: document.title.0.unwrap_or_default(),
-            cited,
-            span,
-            place,
-        }
+        }),
+    })
+}
+
+pub(super) struct ReadLogprob(pub Option<TokenLogprob>);
+
+impl<'de> Deserialize<'de> for ReadLogprob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Raw::deserialize(deserializer).map(Self::read)
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ReadLogprob {
-    text: Loose<String>,
-    logprobs: Loose<Vec<f64>>,
-}
-
 impl ReadLogprob {
-    /// None where it tells no probability.
-    pub fn token(self) -> Option<TokenLogprob> {
-        let logprobs = self.logprobs.0.filter(|all| !all.is_empty())?;
-        Some(TokenLogprob {
+    fn read(raw: Raw) -> Self {
+        let [text, logprobs] = fields(Some(raw), ["text", "logprobs"]);
+        let mut sum = None;
+        each_of(logprobs, &mut |raw| {
+            let one: Option<f64> = serde_json::from_str(raw.get()).ok();
+            sum = Some(sum.unwrap_or_default() + one.unwrap_or_default());
+        });
+        Self(sum.map(|logprob| TokenLogprob {
             chosen: Alternative {
-                token: self.text.0.unwrap_or_default(),
-                logprob: logprobs.iter().sum(),
+                token: owned(text).unwrap_or_default(),
+                logprob,
                 bytes: None,
             },
             top: Vec::new(),
-        })
+        }))
     }
 }

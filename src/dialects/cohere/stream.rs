@@ -106,12 +106,12 @@ impl StreamDecoder {
                 let part = said.content.0.unwrap_or_default();
                 self.say(part.thinking.0, Event::Reasoning, out);
                 self.say(part.text.0, Event::Text, out);
-                if let Some(token) = wire.logprobs.0.and_then(ReadLogprob::token) {
+                if let Some(token) = wire.logprobs.0.and_then(|ReadLogprob(token)| token) {
                     out.push(Event::Logprobs(vec![token]));
                 }
             }
             "citation-start" => {
-                let citations = said.citations.0.unwrap_or_default().citations();
+                let ReadCitation(citations) = said.citations.0.unwrap_or(ReadCitation(Vec::new()));
                 out.extend(citations.into_iter().map(Event::Citation));
             }
             "tool-plan-delta" => self.say(said.tool_plan.0, Event::Reasoning, out),

@@ -3,8 +3,6 @@
 //! Numbers are held to Google's ranges when a request is translated and not before: what is passed on as it is may go to a
 //! model with other ranges (<https://ai.google.dev/api/generate-content#generationconfig>).
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use super::super::feature::Feature;
@@ -178,31 +176,45 @@ impl<'a> Generation<'a> {
 
     /// Takes all but the stop texts, which are many.
     fn settings(&self, request: &mut Request<'a>) -> Result<(), RequestError> {
-        let at = |name| format!("generationConfig.{name}");
-        let number = |raw: Option<Raw>, name, range| match raw {
-            Some(raw) => read::number_within(raw, format_args!("{}", at(name)), range).map(Some),
-            None => Ok(None),
-        };
-        let limit = at("maxOutputTokens");
-        request.answer_tokens_max = read::optional(
-            self.max_output_tokens,
-            format_args!("{limit}"),
-            read::tokens,
-        )?;
-        request.temperature = number(self.temperature, "temperature", TEMPERATURE)?;
-        request.top_p = number(self.top_p, "topP", TOP_P)?;
-        request.frequency_penalty = number(self.frequency_penalty, "frequencyPenalty", PENALTY)?;
-        request.presence_penalty = number(self.presence_penalty, "presencePenalty", PENALTY)?;
-        request.top_k = read::optional(self.top_k, format_args!("{}", at("topK")), whole)?;
-        request.seed = read::optional(self.seed, format_args!("{}", at("seed")), seed)?;
+        let at = format_args!("generationConfig.maxOutputTokens");
+        request.answer_tokens_max = read::optional(self.max_output_tokens, at, read::tokens)?;
+        let Request {
+            temperature,
+            top_p,
+            frequency_penalty,
+            presence_penalty,
+            ..
+        } = request;
+        for (raw, name, range, number) in [
+            (self.temperature, "temperature", TEMPERATURE, temperature),
+            (self.top_p, "topP", TOP_P, top_p),
+            (
+                self.frequency_penalty,
+                "frequencyPenalty",
+                PENALTY,
+                frequency_penalty,
+            ),
+            (
+                self.presence_penalty,
+                "presencePenalty",
+                PENALTY,
+                presence_penalty,
+            ),
+        ] {
+            if let Some(raw) = raw {
+                let at = format_args!("generationConfig.{name}");
+                *number = Some(read::number_within(raw, at, range)?);
+            }
+        }
+        request.top_k = read::optional(self.top_k, format_args!("generationConfig.topK"), whole)?;
+        request.seed = read::optional(self.seed, format_args!("generationConfig.seed"), seed)?;
         if self
             .response_logprobs
             .is_some_and(|raw| raw.get() == "true")
         {
-            let count = read::optional(self.logprobs, format_args!("{}", at("logprobs")), whole)?;
-            let count = count.unwrap_or_default();
+            let at = format_args!("generationConfig.logprobs");
+            let count = read::optional(self.logprobs, at, whole)?.unwrap_or_default();
             if count > LOGPROBS_MAX {
-                let at = format_args!("generationConfig.logprobs");
                 return Err(read::invalid(at, "a whole number from 0 to 20"));
             }
             request.logprobs = Some(count);
@@ -229,6 +241,12 @@ fn seed(raw: Raw, at: fmt::Arguments) -> Result<i64, RequestError> {
     read::value(raw, at, "a whole number")
 }
 
+const LEVELS: [(&str, Effort); 4] = [
+    ("minimal", Effort::Minimal),
+    ("low", Effort::Low),
+    ("medium", Effort::Medium),
+    ("high", Effort::High),
+];
 const UNSPECIFIED_LEVEL: &str = "\"THINKING_LEVEL_UNSPECIFIED\"";
 
 /// None where the model shall decide: a budget of -1, or neither. A level says more than a budget beside it.
@@ -238,12 +256,15 @@ fn effort(raw: Raw) -> Result<Option<Effort>, RequestError> {
     let names = ["thinkingBudget", "thinkingLevel"];
     let [budget, level] = object(raw, at, expected, names)?;
     if let Some(level) = level.filter(|level| level.get() != UNSPECIFIED_LEVEL) {
-        let at = format_args!("{at}.thinkingLevel");
-        let word = read::text(level, at)?.to_ascii_lowercase();
-        let is_known = ["minimal", "low", "medium", "high"].contains(&word.as_str());
+        let word = level.get().trim_matches('"');
+        let mut known = LEVELS.into_iter();
+        let known = known.find(|(name, _)| name.eq_ignore_ascii_case(word));
         let expected = "one of MINIMAL, LOW, MEDIUM, HIGH";
-        let effort = Effort::parse(&word).filter(|_| is_known);
-        return effort.map(Some).ok_or_else(|| read::invalid(at, expected));
+        let at = format_args!("{at}.thinkingLevel");
+        return match known {
+            Some((_, effort)) => Ok(Some(effort)),
+            None => Err(read::invalid(at, expected)),
+        };
     }
     let Some(budget) = budget else {
         return Ok(None);
@@ -283,26 +304,10 @@ pub(super) fn read_generation<'a>(
 
 /// OpenAI's word for a tier; none for the default, and for one that we do not know.
 pub(super) fn service_tier(raw: Raw) -> Option<&'static str> {
-    let tier: read::Text = serde_json::from_str(raw.get()).ok()?;
-    match tier.0.to_ascii_lowercase().as_str() {
-        "flex" | "service_tier_flex" => Some("flex"),
-        "priority" | "service_tier_priority" => Some("priority"),
-        _ => None,
-    }
-}
-
-/// What other dialects call metadata.
-pub(super) fn labels(raw: Raw<'_>) -> Result<BTreeMap<Cow<'_, str>, Cow<'_, str>>, RequestError> {
-    let invalid = || read::invalid(format_args!("labels"), "an object whose values are strings");
-    let mut labels = BTreeMap::new();
-    let mut is_text = true;
-    read::each_field(
-        raw,
-        &mut |name, value| match serde_json::from_str::<read::Text>(value.get()) {
-            Ok(read::Text(label)) => drop(labels.insert(name.to_owned().into(), label)),
-            Err(_) => is_text = false,
-        },
-    )
-    .map_err(|_| invalid())?;
-    is_text.then_some(labels).ok_or_else(invalid)
+    let known = ["flex", "priority"];
+    let word = raw.get().trim_matches('"');
+    let word = word.rsplit_once(['_']).map_or(word, |(_, word)| word);
+    known
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(word))
 }

@@ -6,7 +6,7 @@
 //! - `topK` ends at 64, which today's models use themselves; older ones refused more than 40.
 //! - Penalties are not sent: since Gemini 2.5 models refuse a request that has them
 //!   (<https://github.com/google-gemini/cookbook/issues/1290>).
-//! - Labels that break the rules of Google Cloud are left out; it would refuse the request
+//! - Labels of others than small letters of ASCII, digits, `_` and `-` are left out. Google Cloud refuses most of those
 //!   (<https://docs.cloud.google.com/resource-manager/docs/labels-overview#requirements>).
 
 use std::borrow::Cow;
@@ -14,15 +14,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::Shape;
 use super::super::quirk::Quirk;
 use super::super::read::Raw;
+use super::super::{Shape, labels_that};
 use crate::chat::{Effort, Format, Request};
 use crate::units::Tokens;
 
 const TOP_K_MAX: u32 = 64;
 const LABELS_MAX: usize = 64;
-const LABEL_CHARS_MAX: usize = 63;
+const LABEL_BYTES_MAX: usize = 63;
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -126,17 +126,16 @@ pub(super) fn service_tier(request: &Request) -> Option<&'static str> {
     }
 }
 
-/// Those that Google takes.
+/// Whether Google takes it.
+fn is_label(key: &str, value: &str) -> bool {
+    let is_known = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
+    };
+    let fits = |text: &str| text.len() <= LABEL_BYTES_MAX && text.bytes().all(is_known);
+    let is_begun = key.bytes().next().is_some_and(|it| it.is_ascii_lowercase());
+    is_begun && fits(key) && fits(value)
+}
+
 pub(super) fn labels<'a>(request: &'a Request<'a>) -> BTreeMap<&'a str, &'a str> {
-    let is_known = |c: char| (c.is_alphanumeric() && !c.is_uppercase()) || matches!(c, '_' | '-');
-    let is_label =
-        |text: &str| text.chars().count() <= LABEL_CHARS_MAX && text.chars().all(is_known);
-    let labels = request.metadata.iter();
-    let labels = labels.map(|(key, value)| (&**key, &**value));
-    labels
-        .filter(|(key, value)| {
-            key.starts_with(char::is_alphabetic) && is_label(key) && is_label(value)
-        })
-        .take(LABELS_MAX)
-        .collect()
+    labels_that(request, is_label, LABELS_MAX)
 }

@@ -18,8 +18,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::super::openai_chat::labels;
 use super::super::read::{self, Kind, Raw};
-use super::generation::{labels, read_generation, service_tier};
+use super::generation::{read_generation, service_tier};
 use super::media::Media;
 use super::wire::{
     Content, Declaration, Function, Part, Role, ToolConfig, each_declaration, object,
@@ -99,7 +100,7 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
         read_generation(config, &mut request)?;
     }
     if let Some(raw) = wire.labels {
-        request.metadata = labels(raw)?;
+        request.metadata = labels(raw, format_args!("labels"))?;
     }
     request.service_tier = wire.service_tier.and_then(service_tier).map(Into::into);
     Ok(request)

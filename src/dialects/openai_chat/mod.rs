@@ -30,7 +30,7 @@ pub(super) use request::{
     IMAGE_EXPECTED, NamedFunction, WireFile, WireFunction, WireSchema, cache_marker, document_of,
     each_message, image_of, parse_request,
 };
-pub(super) use setting::{effort, read_setting};
+pub(super) use setting::{effort, labels, read_setting};
 pub(super) use stream::StreamDecoder;
 pub(super) use stream_out::StreamEncoder;
 pub(super) use usage::WireUsage;

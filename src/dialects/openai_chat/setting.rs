@@ -60,7 +60,7 @@ pub(in super::super) fn read_setting<'a>(
         "service_tier" => {
             request.service_tier = Some(read::text(raw, at)?).filter(|tier| tier != "auto");
         }
-        "metadata" => request.metadata = labels(raw)?,
+        "metadata" => request.metadata = labels(raw, at)?,
         _ => {}
     }
     Ok(())
@@ -82,9 +82,13 @@ pub(in super::super) fn effort(raw: Raw, at: std::fmt::Arguments) -> Result<Effo
     Effort::parse(&word).ok_or_else(|| read::invalid(at, expected))
 }
 
-fn labels(raw: Raw<'_>) -> Result<BTreeMap<Cow<'_, str>, Cow<'_, str>>, RequestError> {
+/// Metadata, under the name that a dialect has for it.
+pub(in super::super) fn labels<'a>(
+    raw: Raw<'a>,
+    at: std::fmt::Arguments,
+) -> Result<BTreeMap<Cow<'a, str>, Cow<'a, str>>, RequestError> {
     let expected = "an object whose values are strings";
-    let labels: BTreeMap<String, Text> = read::value(raw, format_args!("metadata"), expected)?;
+    let labels: BTreeMap<String, Text> = read::value(raw, at, expected)?;
     let labels = labels.into_iter();
     Ok(labels.map(|(name, label)| (name.into(), label.0)).collect())
 }
