@@ -71,6 +71,16 @@ pub enum Admission {
     },
 }
 
+impl Admission {
+    /// Whether whoever is sent there now is to show whether it is back.
+    #[must_use]
+    pub fn is_for_a_probe(self) -> bool {
+        self == Self::Recovering {
+            share: share_after(0),
+        }
+    }
+}
+
 /// One target as this isolate knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Standing {
@@ -207,7 +217,10 @@ impl Standing {
                 }
                 self.voices.success(scope, now);
                 self.succeeded_at = self.succeeded_at.max(now);
-                self.succeeded(now);
+                let took = ttft
+                    .zip(*streaming)
+                    .map(|(ttft, rest)| Millis(ttft.0 + rest.0));
+                self.succeeded(took, now);
             }
             Observation::Outrun { waited } => {
                 self.digest.outrun(*waited, now);
@@ -367,7 +380,7 @@ impl Standing {
 
     fn admission(&self, turns: &Turns<'_>, now: UnixMillis) -> Admission {
         let recovering = |successes: u32| Admission::Recovering {
-            share: f64::from(successes + 1) / f64::from(RAMP + 1),
+            share: share_after(successes),
         };
         match self.state {
             State::Admitted => Admission::Admitted,
@@ -392,9 +405,17 @@ impl Standing {
         }
     }
 
-    /// A success of an attempt that began before the ejection says nothing about now, so it readmits nobody.
-    fn succeeded(&mut self, now: UnixMillis) {
+    /// A success of an attempt that began before the ejection says nothing about now, so it readmits nobody; nor does
+    /// one that ends while a probe is under way, the own or another isolate's. `took` is how long it was under way.
+    fn succeeded(&mut self, took: Option<Millis>, now: UnixMillis) {
         let state = match self.state {
+            // A probe is sent at the change of the state, or a millisecond before it where the clock stood.
+            State::Probing { .. }
+                if self.is_hearsay
+                    || took.is_some_and(|took| now.since(self.changed_at).0 + 1 < took.0) =>
+            {
+                self.state
+            }
             State::Probing { .. } => State::Recovering { successes: 1 },
             State::Recovering { successes } if successes + 1 < RAMP => State::Recovering {
                 successes: successes + 1,
@@ -445,6 +466,11 @@ impl Standing {
     }
 }
 
+/// The share of its weight that a target has after so many successes since its ejection.
+fn share_after(successes: u32) -> f64 {
+    f64::from(successes + 1) / f64::from(RAMP + 1)
+}
+
 /// How long the `count`th ejection in a row lasts.
 fn rest(count: u32) -> Millis {
     let doublings = count.saturating_sub(1).min(16);
@@ -458,7 +484,7 @@ mod tests {
     const FAILED: Observation = Observation::Failed(AttemptFailure::Unreachable);
     const SUCCEEDED: Observation = Observation::Succeeded {
         ttft: Some(Millis(100)),
-        streaming: Some(Millis(900)),
+        streaming: Some(Millis(300)),
         answer: Tokens(10),
         counted: None,
     };
@@ -550,6 +576,32 @@ mod tests {
     fn success_from_before_the_ejection_readmits_nobody() {
         let standing = after(&[(0, FAILED), (0, FAILED), (0, FAILED), (1, SUCCEEDED)]);
         assert!(is_ejected(&standing, 2));
+    }
+
+    #[test]
+    fn long_answer_from_before_the_ejection_is_not_taken_for_the_probes() {
+        let long = Observation::Succeeded {
+            ttft: Some(Millis(100)),
+            streaming: Some(Millis(9_900)),
+            answer: Tokens(800),
+            counted: None,
+        };
+        let probed = [
+            (5_000, FAILED),
+            (5_000, FAILED),
+            (5_000, FAILED),
+            (7_000, Observation::Sent),
+        ];
+        let mut standing = after(&probed);
+        standing.observe(1, &long, UnixMillis(7_500));
+        assert!(is_ejected(&standing, 7_501));
+        let mut other = Standing::default();
+        other.take_pop(after(&probed).told(UnixMillis(7_001)));
+        other.observe(1, &SUCCEEDED, UnixMillis(8_500));
+        assert!(is_ejected(&other, 8_501), "the probe is another isolate's");
+        let mut standing = after(&probed);
+        standing.observe(1, &SUCCEEDED, UnixMillis(8_000));
+        assert!(!is_ejected(&standing, 8_001), "the probe's own answer");
     }
 
     #[test]

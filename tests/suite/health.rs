@@ -290,8 +290,8 @@ fn a_readmitted_target_is_not_lost_to_the_tenant_that_fails() {
     (0..3).for_each(|_| health.observe_from("loud", "t", &failed, UnixMillis(100_000)));
     assert!(is_ejected(&health, 100_001));
     health.observe_from("quiet", "t", &Observation::Sent, UnixMillis(102_000));
-    health.observe_from("quiet", "t", &succeeded(), UnixMillis(102_500));
-    for at in 102_501..102_600 {
+    health.observe_from("quiet", "t", &succeeded(), UnixMillis(103_500));
+    for at in 103_501..103_600 {
         health.observe_from("loud", "t", &failed, UnixMillis(at));
         assert!(!is_ejected(&health, at));
     }
