@@ -38,10 +38,11 @@ pub struct Snapshot {
     pub at: UnixMillis,
     /// Counts the folds.
     pub number: u64,
-    /// Each `PoP` with its region, as its last report says.
+    /// Each `PoP` with its region, as its last report says; in the order of the `PoP`s.
     pops: Vec<(String, String)>,
     /// By target and `PoP`, with [`BETWEEN`] between them.
     cells: Tidings,
+    /// In the order of their names.
     senders: Vec<Heard>,
 }
 
@@ -69,6 +70,9 @@ impl Snapshot {
             return None;
         }
         snapshot.at = snapshot.at.min(now);
+        if !snapshot.is_ordered() {
+            return None;
+        }
         let at = snapshot.at;
         for told in snapshot.cells.values_mut() {
             told.date(at, now);
@@ -100,7 +104,8 @@ impl Snapshot {
     /// Whether the report of this sender and number is in the snapshot.
     #[must_use]
     pub fn has(&self, sender: &str, number: u64) -> bool {
-        let heard = self.senders.iter().find(|heard| heard.sender == sender);
+        let place = self.place_of(sender).ok();
+        let heard = place.and_then(|place| self.senders.get(place));
         heard.is_some_and(|heard| heard.has(number))
     }
 
@@ -175,8 +180,25 @@ impl Snapshot {
     }
 
     fn region_of(&self, pop: &str) -> &str {
-        let known = self.pops.iter().find(|(known, _)| known == pop);
+        let place = self
+            .pops
+            .binary_search_by(|(known, _)| known.as_str().cmp(pop));
+        let known = place.ok().and_then(|place| self.pops.get(place));
         known.map_or("", |(_, region)| region)
+    }
+
+    /// The place of a sender, or where its place would be.
+    fn place_of(&self, sender: &str) -> Result<usize, usize> {
+        self.senders
+            .binary_search_by(|heard| heard.sender.as_str().cmp(sender))
+    }
+
+    /// Whether what is looked up by its order is in order; a snapshot that anything else has written may not be.
+    fn is_ordered(&self) -> bool {
+        self.pops.is_sorted()
+            && self
+                .senders
+                .is_sorted_by(|one, next| one.sender <= next.sender)
     }
 
     fn decay(&mut self, now: UnixMillis) {
@@ -188,13 +210,13 @@ impl Snapshot {
 
     /// Whether the report is new; it counts as known from now on.
     fn note(&mut self, report: &Report) -> bool {
-        let is_it = |heard: &Heard| heard.sender == report.sender;
-        let place = self.senders.iter().position(is_it).unwrap_or_else(|| {
-            self.senders.push(Heard {
+        let place = self.place_of(&report.sender).unwrap_or_else(|place| {
+            let heard = Heard {
                 sender: report.sender.clone(),
                 ..Heard::default()
-            });
-            self.senders.len() - 1
+            };
+            self.senders.insert(place, heard);
+            place
         });
         self.senders.get_mut(place).is_some_and(|heard| {
             heard.at = heard.at.max(report.at);
@@ -203,9 +225,14 @@ impl Snapshot {
     }
 
     fn add(&mut self, report: &Report, now: UnixMillis) {
-        match self.pops.iter_mut().find(|(pop, _)| *pop == report.pop) {
-            Some((_, region)) => region.clone_from(&report.region),
-            None => self.pops.push((report.pop.clone(), report.region.clone())),
+        let place = self.pops.binary_search_by(|(pop, _)| pop.cmp(&report.pop));
+        match place.map(|place| self.pops.get_mut(place)) {
+            Ok(Some((_, region))) => region.clone_from(&report.region),
+            Ok(None) => {}
+            Err(place) => {
+                let pop = (report.pop.clone(), report.region.clone());
+                self.pops.insert(place, pop);
+            }
         }
         for (target, told) in &report.targets {
             let name = format!("{target}{BETWEEN}{}", report.pop);
@@ -224,17 +251,26 @@ impl Snapshot {
             let oldest = ages
                 .min_by_key(|(_, heard)| heard.at)
                 .map(|(place, _)| place);
-            self.senders.swap_remove(oldest.unwrap_or_default());
+            self.senders.remove(oldest.unwrap_or_default());
         }
         self.cells
             .retain(|_, told| !told.digest.is_faint() || told.condemns(now));
         keep_best_known(&mut self.cells, SNAPSHOT_CELLS_MAX);
-        let cells = &self.cells;
-        let is_known = |pop: &String| {
-            let mut known = cells.keys().filter_map(|cell| cell.rsplit_once(BETWEEN));
-            known.any(|(_, known)| known == pop)
-        };
-        self.pops.retain(|(pop, _)| is_known(pop));
+        let mut is_known = vec![false; self.pops.len()];
+        for (_, pop) in self
+            .cells
+            .keys()
+            .filter_map(|cell| cell.rsplit_once(BETWEEN))
+        {
+            let place = self
+                .pops
+                .binary_search_by(|(known, _)| known.as_str().cmp(pop));
+            if let Some(known) = place.ok().and_then(|place| is_known.get_mut(place)) {
+                *known = true;
+            }
+        }
+        let mut is_known = is_known.into_iter();
+        self.pops.retain(|_| is_known.next().unwrap_or_default());
     }
 }
 
