@@ -142,13 +142,17 @@ impl<C> Decision<C> {
     }
 }
 
+/// What a view of health usually takes as JSON.
+const VIEW_BYTES: usize = 512;
+
 /// Content-addressed, as a config's revision is. XXH3 will do: nobody gains by two that collide.
 fn health_revision(candidates: &[Candidate]) -> Option<String> {
     let views: Vec<&View> = candidates
         .iter()
         .map(|candidate| &candidate.health)
         .collect();
-    let text = serde_json::to_vec(&views).ok()?;
+    let mut text = Vec::with_capacity(VIEW_BYTES * views.len());
+    serde_json::to_writer(&mut text, &views).ok()?;
     Some(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&text)))
 }
 
