@@ -34,6 +34,7 @@ mod suite {
     mod rules;
     mod schema;
     mod sharing;
+    mod simulate;
     mod sse;
     mod there_and_back;
 }

@@ -9,6 +9,7 @@ mod folder;
 mod records;
 mod replay;
 mod schema;
+mod simulate;
 mod table;
 
 use std::path::PathBuf;
@@ -62,6 +63,11 @@ enum Command {
     ///
     /// Exit status: 0 good, 1 a plan differs, a line could not be read or the config has problems, 2 wrong usage.
     Replay(Box<replay::Arguments>),
+    /// Simulates a scenario: data centres, isolates and providers, late news and faults, on the router's own code.
+    ///
+    /// Nothing is sent. The same scenario and seed give the same figures. Exit status: 0 simulated, 1 the scenario has
+    /// problems, 2 wrong usage.
+    Simulate(Box<simulate::Arguments>),
 }
 
 /// Runs the command that the process was started with.
@@ -74,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
     }
 }
 

@@ -31,6 +31,8 @@ pub use claims::Claims;
 pub use condition::{Condition, Fact, Pattern, Scalar, Subject, TEXT_BYTES_MAX, Test, Texts, When};
 pub use constraints::{Bounds, Constraints, DataCollection, MaxPrice, Sort};
 pub use prefer::{Prefer, PreferChange};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use read::Object;
 pub use read::{Node, PROBLEMS_MAX, Problem, Problems, nearest};
 pub use redirects::{Redirect, check_redirects, redirects};
 pub use revisions::{
