@@ -36,6 +36,7 @@ const ANTHROPIC: Features = Features::of(&[
     Feature::ManyStops,
     Feature::Citations,
     Feature::TopK,
+    Feature::ReasoningEffort,
     Feature::AnthropicReasoning,
     Feature::CacheMarkers,
     Feature::EndUser,

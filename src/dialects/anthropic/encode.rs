@@ -9,6 +9,10 @@
 //! - Temperature goes to 2 at OpenAI and to 1 here; higher ones become 1, as at the compatible endpoint, and the field
 //!   is named as dropped.
 //! - `strict` tools are not carried: older models refuse the field, and the compatible endpoint drops it too.
+//! - How much to think goes as an effort, which models from Claude 4.6 on take, and with it goes the wish to think, unless
+//!   something else in the request forbids that: a tool that must be called, an answer that is to be gone on with, a
+//!   temperature or the like (<https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking>, 2026-11-21). No
+//!   effort at all is not said: it is the default of some, and others refuse it.
 //! - An answer that the model shall go on with must not end in white space; that is trimmed.
 //! - Ids of calls may have letters, digits, `_` and `-`; other providers' ids have `.` and `:`. The rest
 //!   becomes `_`, in calls and results alike.
@@ -28,6 +32,8 @@ use crate::chat::{
 use crate::units::Tokens;
 
 const TEMPERATURE_MAX: f64 = 1.0;
+/// The longest answer with its thoughts, where the client names none.
+const THINKING_TOKENS_DEFAULT: Tokens = Tokens(16_384);
 /// The schema of a tool whose client gave none: no arguments.
 const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
@@ -42,6 +48,8 @@ struct WireRequest<'a> {
     tools: Vec<WireTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<WireChoice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Thinking>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -176,7 +184,16 @@ struct WireChoice<'a> {
 
 #[derive(Serialize)]
 struct OutputConfig<'a> {
-    format: WireFormat<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<WireFormat<'a>>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Thinking {
+    Adaptive,
 }
 
 #[derive(Serialize)]
@@ -202,17 +219,28 @@ pub(in super::super) fn encode_request(
             expected: "a message of the user with some content".to_owned(),
         });
     }
+    let is_prefilled = messages
+        .last()
+        .is_some_and(|turn| turn.role == Role::Assistant);
     trim_prefill(&mut messages);
+    let effort = effort(request);
+    let thinking = effort.filter(|_| !is_prefilled && may_think(request));
+    let thinking = thinking.map(|_| Thinking::Adaptive);
+    let format = request.format.as_ref().map(format).transpose()?;
+    let is_configured = effort.is_some() || format.is_some();
+    // Thoughts count as well.
+    let tokens_default = thinking.map_or(shape.answer_tokens_default, |_| {
+        shape.answer_tokens_default.max(THINKING_TOKENS_DEFAULT)
+    });
     let wire = WireRequest {
         model: shape.model,
-        max_tokens: request
-            .answer_tokens_max
-            .unwrap_or(shape.answer_tokens_default),
+        max_tokens: request.answer_tokens_max.unwrap_or(tokens_default),
         system: system(&request.messages),
         messages,
         tools: request.tools.iter().map(tool).collect(),
         tool_choice: choice(request),
-        output_config: request.format.as_ref().map(output_config).transpose()?,
+        thinking,
+        output_config: is_configured.then_some(OutputConfig { effort, format }),
         stop_sequences: &request.stop,
         temperature: request
             .temperature
@@ -418,12 +446,33 @@ fn choice<'a>(request: &'a Request<'a>) -> Option<WireChoice<'a>> {
     })
 }
 
-fn output_config<'a>(format: &'a Format<'a>) -> Result<OutputConfig<'a>, RequestError> {
+/// The words that all models know which know any.
+fn effort(request: &Request) -> Option<&'static str> {
+    match request.effort?.word() {
+        "none" => None,
+        "minimal" | "low" => Some("low"),
+        "medium" => Some("medium"),
+        _ => Some("high"),
+    }
+}
+
+/// Whether nothing in the settings forbids thinking.
+fn may_think(request: &Request) -> bool {
+    let must_call = matches!(
+        request.tool_choice,
+        Some(ToolChoice::Required | ToolChoice::Named(_))
+    );
+    let is_warm = |temperature: f64| temperature < TEMPERATURE_MAX;
+    !must_call
+        && !request.temperature.is_some_and(is_warm)
+        && request.top_p.is_none()
+        && request.top_k.is_none()
+}
+
+fn format<'a>(format: &'a Format<'a>) -> Result<WireFormat<'a>, RequestError> {
     match format {
-        Format::JsonSchema { schema, .. } => Ok(OutputConfig {
-            format: WireFormat::JsonSchema {
-                schema: closed(schema),
-            },
+        Format::JsonSchema { schema, .. } => Ok(WireFormat::JsonSchema {
+            schema: closed(schema),
         }),
         Format::JsonObject => Err(RequestError::NotTranslatable {
             field: "response_format".to_owned(),
