@@ -27,7 +27,7 @@ use crate::chat::{FinishReason, Usage};
 use crate::classify::Traits;
 use crate::config::{Prefer, Revision};
 use crate::decide::{Candidate, Plan, Seed};
-use crate::health::View;
+use crate::health::{Admission, View};
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
 pub use explanation::{Explained, Explanation};
@@ -142,18 +142,68 @@ impl<C> Decision<C> {
     }
 }
 
-/// What a view of health usually takes as JSON.
-const VIEW_BYTES: usize = 512;
-
 /// Content-addressed, as a config's revision is. XXH3 will do: nobody gains by two that collide.
 fn health_revision(candidates: &[Candidate]) -> Option<String> {
-    let views: Vec<&View> = candidates
+    let mut bytes = Vec::with_capacity(VIEW_NUMBERS * 8 * candidates.len());
+    for number in candidates
         .iter()
-        .map(|candidate| &candidate.health)
-        .collect();
-    let mut text = Vec::with_capacity(VIEW_BYTES * views.len());
-    serde_json::to_writer(&mut text, &views).ok()?;
-    Some(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&text)))
+        .flat_map(|candidate| numbers(&candidate.health))
+    {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    Some(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)))
+}
+
+const VIEW_NUMBERS: usize = 19;
+
+/// All that a view says, as bits: to write it as JSON for its name took an eighth of an exchange's time.
+fn numbers(view: &View) -> [u64; VIEW_NUMBERS] {
+    // By name, so that a new field is not forgotten.
+    let View {
+        p_success,
+        ttft_seconds,
+        ttft_p95_seconds,
+        seconds_per_token,
+        answer_tokens,
+        rate_limited,
+        prompt_factor,
+        prompt_factor_min,
+        reasoning,
+        warm_tokens,
+        cache_hits,
+        cache_written,
+        age,
+        room,
+        admission,
+    } = view;
+    // These bits are no number that is ever measured.
+    let bits = |number: Option<f64>| number.map_or(u64::MAX, f64::to_bits);
+    let (state, detail) = match admission {
+        Admission::Admitted => (0, 0),
+        Admission::Recovering { share } => (1, share.to_bits()),
+        Admission::Ejected { until } => (2, until.0),
+    };
+    [
+        p_success.to_bits(),
+        ttft_seconds.to_bits(),
+        bits(*ttft_p95_seconds),
+        seconds_per_token.to_bits(),
+        answer_tokens.to_bits(),
+        rate_limited.to_bits(),
+        prompt_factor.to_bits(),
+        prompt_factor_min.to_bits(),
+        reasoning.to_bits(),
+        warm_tokens.0,
+        cache_hits.to_bits(),
+        cache_written.to_bits(),
+        age.0,
+        u64::from(room.is_some()),
+        bits(room.and_then(|room| room.requests)),
+        bits(room.and_then(|room| room.tokens)),
+        bits(room.map(|room| room.attempts_per_second)),
+        state,
+        detail,
+    ]
 }
 
 /// One call to one target.
