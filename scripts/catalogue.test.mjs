@@ -56,6 +56,8 @@ test('the names that rows may use are those of the code', () => {
       'images',
       'prefill',
       'reasoning',
+      'logprobs',
+      'service_tiers',
       'completions',
       'embeddings',
       'image_generation',

@@ -110,7 +110,7 @@ impl Decision {
         let first_come = plan.order.iter().filter_map(candidate);
         Self {
             seed,
-            health: health_revision(&plan.candidates),
+            health: Some(health_revision(&plan.candidates)),
             rules: plan.rules.clone(),
             prefer: Some(plan.settings.prefer),
             temperature: Some(plan.settings.temperature),
@@ -143,7 +143,7 @@ impl<C> Decision<C> {
 }
 
 /// Content-addressed, as a config's revision is. XXH3 will do: nobody gains by two that collide.
-fn health_revision(candidates: &[Candidate]) -> Option<String> {
+fn health_revision(candidates: &[Candidate]) -> String {
     let mut bytes = Vec::with_capacity(VIEW_NUMBERS * 8 * candidates.len());
     for number in candidates
         .iter()
@@ -151,7 +151,7 @@ fn health_revision(candidates: &[Candidate]) -> Option<String> {
     {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
-    Some(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)))
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes))
 }
 
 const VIEW_NUMBERS: usize = 19;
