@@ -37,6 +37,12 @@ impl Answer {
         texts.iter().any(|text| !text.is_empty()) || !self.calls.is_empty()
     }
 
+    /// Seals the thoughts that have come since the last seal.
+    pub fn seal_thoughts(&mut self, seal: Option<Seal<'static>>) {
+        let end = self.reasoning.len();
+        self.seals.extend(seal.map(|seal| (end, seal)));
+    }
+
     /// Its thoughts, one piece for each seal, and what is not sealed last.
     #[must_use]
     pub fn thoughts(&self) -> Vec<(&str, Option<&Seal<'static>>)> {
@@ -86,6 +92,25 @@ pub struct Citation {
     pub span: Option<(u32, u32)>,
     /// Where in a document of the request.
     pub place: Option<DocumentPlace>,
+}
+
+impl Citation {
+    /// The same of this piece of the answer's text; none where it names no source.
+    #[must_use]
+    pub fn of(self, span: (u32, u32)) -> Option<Self> {
+        let words = [&self.url, &self.title, &self.cited];
+        let is_empty = words.iter().all(|words| words.is_empty());
+        (!is_empty).then_some(Self {
+            span: Some(span),
+            ..self
+        })
+    }
+}
+
+/// How many characters a text has, as the ends of a citation's span count them.
+#[must_use]
+pub fn char_count(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
 }
 
 /// A piece of a document of the request.

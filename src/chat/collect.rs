@@ -23,7 +23,7 @@ impl Collector {
             }
             Event::Text(piece) => self.answer.text.push_str(&piece),
             Event::Reasoning(piece) => self.answer.reasoning.push_str(&piece),
-            Event::Seal(seal) => self.answer.seals.push((self.answer.reasoning.len(), seal)),
+            Event::Seal(seal) => self.answer.seal_thoughts(Some(seal)),
             Event::Refusal(piece) => self.answer.refusal.push_str(&piece),
             Event::Citation(citation) => self.answer.citations.push(citation),
             Event::Logprobs(tokens) => self.answer.logprobs.extend(tokens),

@@ -18,7 +18,7 @@ mod request;
 
 pub use answer::{
     Alternative, Answer, Citation, DocumentPlace, FinishReason, PlaceUnit, TokenLogprob, ToolCall,
-    Usage,
+    Usage, char_count,
 };
 pub use collect::Collector;
 pub use event::Event;

@@ -25,6 +25,20 @@ pub struct Seal<'a> {
     pub id: Option<Cow<'a, str>>,
 }
 
+impl Seal<'static> {
+    /// A seal without a name; none where there are no words.
+    #[must_use]
+    pub fn of(by: Signer, form: SealForm, words: Option<String>) -> Option<Self> {
+        let words = words.filter(|words| !words.is_empty())?.into();
+        Some(Self {
+            by,
+            form,
+            words,
+            id: None,
+        })
+    }
+}
+
 /// Whose models can read a seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signer {

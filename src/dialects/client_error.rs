@@ -24,6 +24,20 @@ pub struct ClientError {
     pub retry_after: Option<Millis>,
 }
 
+impl ClientError {
+    /// An error that names no field and no time to wait.
+    #[must_use]
+    pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            param: None,
+            retry_after: None,
+        }
+    }
+}
+
 impl From<&RequestError> for ClientError {
     fn from(error: &RequestError) -> Self {
         Self {

@@ -263,19 +263,32 @@ pub(super) fn fields<'a, const N: usize>(
 ) -> [Option<Raw<'a>>; N] {
     let mut found = [None; N];
     if let Some(raw) = raw {
-        pick(raw, &names, &mut found);
+        // What is no object has no fields.
+        pick(raw, &names, |key, name| key == name, &mut found);
     }
     found
 }
 
-fn pick<'a>(raw: Raw<'a>, names: &[&str], found: &mut [Option<Raw<'a>>]) {
-    // What is no object has no fields.
-    let _ = each_field(raw, &mut |key, value| {
+/// Finds the fields whose key is, as `is_name` says, one of the names; what is null is absent. Returns whether it is an
+/// object in which none of them comes twice.
+pub(super) fn pick<'a>(
+    raw: Raw<'a>,
+    names: &[&str],
+    is_name: fn(&str, &str) -> bool,
+    found: &mut [Option<Raw<'a>>],
+) -> bool {
+    let mut is_once = true;
+    let read = each_field(raw, &mut |key, value| {
         let mut places = names.iter().zip(&mut *found);
-        if let Some((_, place)) = places.find(|(name, _)| **name == key) {
-            *place = Some(value).filter(|value| kind(value) != Kind::Null);
+        if let Some((_, place)) = places.find(|(name, _)| is_name(key, name)) {
+            is_once &= place.is_none();
+            *place = Some(value);
         }
     });
+    for place in found {
+        *place = place.filter(|value| kind(value) != Kind::Null);
+    }
+    read.is_ok() && is_once
 }
 
 /// Calls `visit` with each element of a provider's array; what is none has none.

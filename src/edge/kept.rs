@@ -82,7 +82,7 @@ fn handed_on(provider: &str, response: &Response) -> Response {
 
 fn not_allowed() -> ClientError {
     let message = "this key may not reach what a provider keeps; an operator can let it, by `kept_at` in the key's entry";
-    error(403, "not_allowed", message.to_owned())
+    ClientError::new(403, "not_allowed", message)
 }
 
 fn no_such_place(provider: &str) -> ClientError {
@@ -90,11 +90,11 @@ fn no_such_place(provider: &str) -> ClientError {
         "`kept_at` of this key names `{provider}`, which is no provider here, or has no such paths: it must speak \
          `openai-chat` or `openai-responses`, by a URL without `{{model}}`"
     );
-    error(503, "key_unusable", message)
+    ClientError::new(503, "key_unusable", message)
 }
 
 fn unreachable(provider: &str) -> ClientError {
-    error(
+    ClientError::new(
         502,
         "provider_unreachable",
         format!("`{provider}` could not be reached"),
@@ -104,7 +104,7 @@ fn unreachable(provider: &str) -> ClientError {
 fn refused(provider: &str) -> ClientError {
     let message =
         format!("`{provider}` refuses the secret that is set for it here, or none is set");
-    error(502, "provider_key_rejected", message)
+    ClientError::new(502, "provider_key_rejected", message)
 }
 
 fn late(provider: &str) -> ClientError {
@@ -112,15 +112,5 @@ fn late(provider: &str) -> ClientError {
         "`{provider}` sent nothing within {} s",
         HEADERS_WITHIN.0 / 1_000
     );
-    error(504, "timeout", message)
-}
-
-fn error(status: u16, code: &str, message: String) -> ClientError {
-    ClientError {
-        status,
-        code: code.to_owned(),
-        message,
-        param: None,
-        retry_after: None,
-    }
+    ClientError::new(504, "timeout", message)
 }

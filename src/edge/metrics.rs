@@ -66,11 +66,9 @@ fn targets(health: &Health) -> Vec<TargetHealth> {
 }
 
 fn unreadable() -> ClientError {
-    ClientError {
-        status: 503,
-        code: "figures_unreadable".to_owned(),
-        message: "the figures could not be read from D1; try again".to_owned(),
-        param: None,
-        retry_after: None,
-    }
+    ClientError::new(
+        503,
+        "figures_unreadable",
+        "the figures could not be read from D1; try again",
+    )
 }

@@ -553,18 +553,16 @@ fn is_models(path: &str) -> bool {
 
 fn no_such_path(method: &str, path: &str) -> ClientError {
     let path: String = path.chars().take(200).collect();
-    ClientError {
-        status: 404,
-        code: "not_found".to_owned(),
-        message: format!(
+    ClientError::new(
+        404,
+        "not_found",
+        format!(
             "no such path: {method} {path}; there are POST /v1/chat/completions, /v1/responses, /v1/messages, \
              /v1beta/models/<model>:generateContent and :streamGenerateContent, {}, /v1/route, GET /v1/models, what a provider keeps (docs/endpoints.md), \
              /healthz, /metrics, /schema/<name>.json, and /admin/api/records, /dead and /config",
             Endpoint::paths()
         ),
-        param: None,
-        retry_after: None,
-    }
+    )
 }
 
 impl From<Unreadable> for ClientError {

@@ -30,11 +30,9 @@ fn unknown(path: &str) -> ClientError {
     let path: String = path.chars().take(PATH_CHARS_MAX).collect();
     let names = schema::names().into_iter();
     let known: Vec<String> = names.map(|name| format!("/schema/{name}.json")).collect();
-    ClientError {
-        status: 404,
-        code: "not_found".to_owned(),
-        message: format!("no such schema: {path}; there are {}", known.join(", ")),
-        param: None,
-        retry_after: None,
-    }
+    ClientError::new(
+        404,
+        "not_found",
+        format!("no such schema: {path}; there are {}", known.join(", ")),
+    )
 }

@@ -11,6 +11,7 @@ use super::citation::{ReadCitation, WireCitation, wire_citation};
 use super::usage::{Count, ReadUsage, WireUsage};
 use crate::chat::{
     Answer, AttemptFailure, FinishReason, ProviderError, Seal, SealForm, Signer, ToolCall,
+    char_count,
 };
 
 #[derive(Default, Deserialize)]
@@ -42,22 +43,6 @@ pub(super) struct ReadBlock<'a> {
     pub signature: Loose<String>,
     pub data: Loose<String>,
     pub citations: Loose<Vec<Loose<ReadCitation>>>,
-}
-
-/// How many characters, as far as they can be counted.
-pub(super) fn chars(text: &str) -> u32 {
-    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
-}
-
-/// Nothing where there are no words.
-pub(super) fn seal(form: SealForm, words: Option<String>) -> Option<Seal<'static>> {
-    let words = words.filter(|words| !words.is_empty())?.into();
-    Some(Seal {
-        by: Signer::Anthropic,
-        form,
-        words,
-        id: None,
-    })
 }
 
 const EXPECTED: AttemptFailure = AttemptFailure::Malformed {
@@ -112,12 +97,12 @@ fn read_block(block: ReadBlock, answer: &mut Answer) {
             let start = if cited.is_empty() {
                 0
             } else {
-                chars(&answer.text)
+                char_count(&answer.text)
             };
             let text = block.text.0.unwrap_or_default();
             answer.text.push_str(&text);
             let cited = cited.into_iter().filter_map(|cited| cited.0);
-            let span = (start, start.saturating_add(chars(&text)));
+            let span = (start, start.saturating_add(char_count(&text)));
             answer
                 .citations
                 .extend(cited.filter_map(|cited| cited.citation(span)));
@@ -126,9 +111,17 @@ fn read_block(block: ReadBlock, answer: &mut Answer) {
             answer
                 .reasoning
                 .push_str(&block.thinking.0.unwrap_or_default());
-            push_seal(answer, seal(SealForm::Signature, block.signature.0));
+            answer.seal_thoughts(Seal::of(
+                Signer::Anthropic,
+                SealForm::Signature,
+                block.signature.0,
+            ));
         }
-        Some("redacted_thinking") => push_seal(answer, seal(SealForm::Encrypted, block.data.0)),
+        Some("redacted_thinking") => answer.seal_thoughts(Seal::of(
+            Signer::Anthropic,
+            SealForm::Encrypted,
+            block.data.0,
+        )),
         Some("tool_use") => answer.calls.push(ToolCall {
             id: block.id.0.unwrap_or_default(),
             name: block.name.0.unwrap_or_default(),
@@ -137,11 +130,6 @@ fn read_block(block: ReadBlock, answer: &mut Answer) {
         }),
         _ => {}
     }
-}
-
-fn push_seal(answer: &mut Answer, seal: Option<Seal<'static>>) {
-    let end = answer.reasoning.len();
-    answer.seals.extend(seal.map(|seal| (end, seal)));
 }
 
 #[derive(Serialize)]

@@ -72,13 +72,7 @@ impl ReadCitation {
 
     /// None where it names no source.
     pub fn citation(self, span: (u32, u32)) -> Option<Citation> {
-        let Self(citation) = self;
-        let words = [&citation.url, &citation.title, &citation.cited];
-        let is_empty = words.iter().all(|words| words.is_empty());
-        (!is_empty).then_some(Citation {
-            span: Some(span),
-            ..citation
-        })
+        self.0.of(span)
     }
 }
 

@@ -10,10 +10,10 @@ use super::super::StreamFault;
 use super::super::fault;
 use super::super::read::{Loose, Object, Raw};
 use super::super::stream::Stage;
-use super::answer::{ReadBlock, chars, finish, seal};
+use super::answer::{ReadBlock, finish};
 use super::citation::ReadCitation;
 use super::usage::{Count, ReadUsage};
-use crate::chat::{Event, SealForm};
+use crate::chat::{Event, Seal, SealForm, Signer, char_count};
 use crate::sse;
 
 #[derive(Debug, Default)]
@@ -141,10 +141,16 @@ impl StreamDecoder {
             }
             Some("thinking") => {
                 push_reasoning(content.thinking.0, out);
-                out.extend(seal(SealForm::Signature, content.signature.0).map(Event::Seal));
+                out.extend(
+                    Seal::of(Signer::Anthropic, SealForm::Signature, content.signature.0)
+                        .map(Event::Seal),
+                );
             }
             Some("redacted_thinking") => {
-                out.extend(seal(SealForm::Encrypted, content.data.0).map(Event::Seal));
+                out.extend(
+                    Seal::of(Signer::Anthropic, SealForm::Encrypted, content.data.0)
+                        .map(Event::Seal),
+                );
             }
             Some("tool_use") => {
                 let index = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
@@ -173,7 +179,9 @@ impl StreamDecoder {
         self.start(Start::default(), out);
         self.text(delta.text.0, out);
         push_reasoning(delta.thinking.0, out);
-        out.extend(seal(SealForm::Signature, delta.signature.0).map(Event::Seal));
+        out.extend(
+            Seal::of(Signer::Anthropic, SealForm::Signature, delta.signature.0).map(Event::Seal),
+        );
         self.cited.extend(delta.citation.0);
         let piece = delta.partial_json.0.filter(|piece| !piece.is_empty());
         if let Some(piece) = piece
@@ -186,7 +194,7 @@ impl StreamDecoder {
 
     fn text(&mut self, piece: Option<String>, out: &mut Vec<Event>) {
         if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
-            self.chars = self.chars.saturating_add(chars(&piece));
+            self.chars = self.chars.saturating_add(char_count(&piece));
             out.push(Event::Text(piece));
         }
     }

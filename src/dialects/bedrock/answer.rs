@@ -1,7 +1,8 @@
 //! A whole answer of Converse, read.
 //!
 //! It has no id and names no model. Calls of Bedrock's own tools, which no client of ours
-//! can ask for, are ignored.
+//! can ask for, are ignored. Signatures and redacted thoughts are Anthropic's: its models alone make them
+//! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ReasoningContentBlock.html>).
 //!
 //! The prompt is counted in three parts that do not overlap: what was neither read from the cache nor written to it, and
 //! both of these (<https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html>).
@@ -10,9 +11,10 @@ use serde::Deserialize;
 
 use super::super::fault;
 use super::super::read::{Loose, Object, Raw};
-use super::citation::{ReadCitation, ReadText, chars, seal};
+use super::citation::{ReadCitation, ReadText};
 use crate::chat::{
-    Answer, AttemptFailure, FinishReason, ProviderError, Seal, SealForm, ToolCall, Usage,
+    Answer, AttemptFailure, FinishReason, ProviderError, Seal, SealForm, Signer, ToolCall, Usage,
+    char_count,
 };
 use crate::units::Tokens;
 
@@ -160,9 +162,13 @@ fn read_block(block: ReadBlock, answer: &mut Answer) {
     answer
         .reasoning
         .push_str(&thought.text.0.unwrap_or_default());
-    push_seal(answer, seal(SealForm::Signature, thought.signature.0));
+    answer.seal_thoughts(Seal::of(
+        Signer::Anthropic,
+        SealForm::Signature,
+        thought.signature.0,
+    ));
     let redacted = reasoning.redacted_content.0;
-    push_seal(answer, seal(SealForm::Encrypted, redacted));
+    answer.seal_thoughts(Seal::of(Signer::Anthropic, SealForm::Encrypted, redacted));
     if let Some(call) = block.tool_use.0.filter(|call| call.kind.0.is_none()) {
         answer.calls.push(ToolCall {
             id: call.tool_use_id.0.unwrap_or_default(),
@@ -179,21 +185,16 @@ fn read_cited(read: ReadCitations, answer: &mut Answer) {
     let start = if citations.is_empty() {
         0
     } else {
-        chars(&answer.text)
+        char_count(&answer.text)
     };
     let mut end = start;
     let pieces = read.content.0.unwrap_or_default().into_iter();
     for piece in pieces.filter_map(|piece| piece.0) {
         let piece = piece.text.0.unwrap_or_default();
-        end = end.saturating_add(chars(&piece));
+        end = end.saturating_add(char_count(&piece));
         answer.text.push_str(&piece);
     }
     let citations = citations.into_iter().filter_map(|citation| citation.0);
     let citations = citations.filter_map(|citation| citation.citation((start, end)));
     answer.citations.extend(citations);
-}
-
-fn push_seal(answer: &mut Answer, seal: Option<Seal<'static>>) {
-    let end = answer.reasoning.len();
-    answer.seals.extend(seal.map(|seal| (end, seal)));
 }

@@ -1,12 +1,11 @@
-//! What an answer of Converse cites, whole and in a stream, and the seals of its thoughts.
+//! What an answer of Converse cites, whole and in a stream.
 //!
-//! A citation belongs to the whole text of its block. Signatures and redacted thoughts are Anthropic's: its models alone make
-//! them (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ReasoningContentBlock.html>).
+//! A citation belongs to the whole text of its block.
 
 use serde::{Deserialize, Deserializer};
 
 use super::super::read::{Loose, Raw, each_of, fields, natural, owned};
-use crate::chat::{Citation, DocumentPlace, PlaceUnit, Seal, SealForm, Signer};
+use crate::chat::{Citation, DocumentPlace, PlaceUnit};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -52,13 +51,7 @@ impl ReadCitation {
 
     /// None where it names no source. `span` is the piece of the answer's text, in characters.
     pub fn citation(self, span: (u32, u32)) -> Option<Citation> {
-        let Self(citation) = self;
-        let words = [&citation.url, &citation.title, &citation.cited];
-        let is_empty = words.iter().all(|words| words.is_empty());
-        (!is_empty).then_some(Citation {
-            span: Some(span),
-            ..citation
-        })
+        self.0.of(span)
     }
 }
 
@@ -69,21 +62,5 @@ fn place(unit: PlaceUnit, raw: Option<Raw>) -> Option<DocumentPlace> {
         unit,
         start: natural(start)?,
         end: natural(end)?,
-    })
-}
-
-/// How many characters, as far as they can be counted.
-pub(super) fn chars(text: &str) -> u32 {
-    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
-}
-
-/// Nothing where there are no words.
-pub(super) fn seal(form: SealForm, words: Option<String>) -> Option<Seal<'static>> {
-    let words = words.filter(|words| !words.is_empty())?.into();
-    Some(Seal {
-        by: Signer::Anthropic,
-        form,
-        words,
-        id: None,
     })
 }

@@ -11,8 +11,8 @@ use super::super::fault;
 use super::super::read::{Loose, Object};
 use super::super::stream::Stage;
 use super::answer::{ReadToolUse, ReadUsage, finish};
-use super::citation::{ReadCitation, chars, seal};
-use crate::chat::{AttemptFailure, Event, ProviderError, SealForm};
+use super::citation::ReadCitation;
+use crate::chat::{AttemptFailure, Event, ProviderError, Seal, SealForm, Signer, char_count};
 use crate::{eventstream, sse};
 
 #[derive(Debug, Default)]
@@ -157,7 +157,7 @@ impl StreamDecoder {
         self.say(reasoning.text.0, Event::Reasoning, out);
         self.seal(SealForm::Signature, reasoning.signature.0, out);
         self.seal(SealForm::Encrypted, reasoning.redacted_content.0, out);
-        let told = chars(delta.text.0.as_deref().unwrap_or_default());
+        let told = char_count(delta.text.0.as_deref().unwrap_or_default());
         self.chars = self.chars.saturating_add(told);
         self.say(delta.text.0, Event::Text, out);
         self.cited.extend(delta.citation.0);
@@ -178,7 +178,7 @@ impl StreamDecoder {
     }
 
     fn seal(&mut self, form: SealForm, words: Option<String>, out: &mut Vec<Event>) {
-        if let Some(seal) = seal(form, words) {
+        if let Some(seal) = Seal::of(Signer::Anthropic, form, words) {
             self.start(out);
             out.push(Event::Seal(seal));
         }

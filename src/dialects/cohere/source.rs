@@ -9,7 +9,7 @@
 use serde::{Deserialize, Deserializer};
 
 use super::super::read::{Raw, each_of, fields, natural, owned};
-use crate::chat::{Alternative, Citation, DocumentPlace, PlaceUnit, TokenLogprob};
+use crate::chat::{Alternative, Citation, DocumentPlace, PlaceUnit, TokenLogprob, char_count};
 
 pub(super) struct ReadCitation(pub Vec<Citation>);
 
@@ -42,7 +42,7 @@ fn citation(raw: Raw, span: Option<(u32, u32)>) -> Option<Citation> {
     }
     let [title, text] = fields(document, ["title", "text"]);
     let cited = owned(text).unwrap_or_default();
-    let end = u32::try_from(cited.chars().count()).unwrap_or(u32::MAX);
+    let end = char_count(&cited);
     let number = owned(id).and_then(|id| id.parse().ok());
     Some(Citation {
         url: String::new(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::fault;
-use super::super::read::{self, Json, Raw};
+use super::super::read::{self, Json, Raw, each_of, owned};
 use super::citation::{self, Sources, WireGrounding};
 use super::logprob::{WireLogprobs, logprobs, read_logprobs};
 use super::usage::{WireUsage, read_usage};
@@ -69,8 +69,8 @@ impl<'a> ReadChunk<'a> {
             usage,
             feedback,
             error,
-            model: text(model).unwrap_or_default(),
-            id: text(id).unwrap_or_default(),
+            model: owned(model).unwrap_or_default(),
+            id: owned(id).unwrap_or_default(),
         }
     }
 
@@ -86,7 +86,7 @@ impl<'a> ReadChunk<'a> {
             return Err(fault::inside(error));
         }
         let mut first = None;
-        each(self.candidates, &mut |raw| {
+        each_of(self.candidates, &mut |raw| {
             let [index] = loose(Some(raw), ["index"]);
             if index.is_none_or(|index| index.get() == "0") {
                 first.get_or_insert(raw);
@@ -100,7 +100,7 @@ impl<'a> ReadChunk<'a> {
             "groundingMetadata",
         ];
         let [content, reason, logprobs, quoted, grounded] = loose(first, names);
-        let mut finish = match text(reason) {
+        let mut finish = match owned(reason) {
             Some(reason) => finish(&reason)?,
             None => None,
         };
@@ -111,8 +111,8 @@ impl<'a> ReadChunk<'a> {
         let mut said = Vec::new();
         let mut count = calls;
         let [parts] = loose(content, ["parts"]);
-        each(parts, &mut |raw| {
-            let [signature] = loose(Some(raw), ["thoughtSignature"]).map(text);
+        each_of(parts, &mut |raw| {
+            let [signature] = loose(Some(raw), ["thoughtSignature"]).map(owned);
             let signature = signature.filter(|words| !words.is_empty());
             let mut piece = self.piece(raw, count);
             if let Some(Said::Call(call)) = &mut piece {
@@ -149,13 +149,13 @@ impl<'a> ReadChunk<'a> {
             return Some(Said::Call(self.call(call, place)));
         }
         if blob.is_some() {
-            let [mime_type, data] = loose(blob, ["mimeType", "data"]).map(text);
+            let [mime_type, data] = loose(blob, ["mimeType", "data"]).map(owned);
             return Some(Said::Text(format!(
                 "![](data:{};base64,{})",
                 mime_type?, data?
             )));
         }
-        let words = text(words).filter(|words| !words.is_empty())?;
+        let words = owned(words).filter(|words| !words.is_empty())?;
         Some(if thought.is_some_and(|thought| thought.get() == "true") {
             Said::Thought(words)
         } else {
@@ -165,9 +165,9 @@ impl<'a> ReadChunk<'a> {
 
     fn call(&self, raw: Raw, place: usize) -> ToolCall {
         let [id, name, args] = loose(Some(raw), ["id", "name", "args"]);
-        let name = text(name).unwrap_or_default();
+        let name = owned(name).unwrap_or_default();
         let arguments = args.map_or("{}", |args| args.get()).to_owned();
-        let given = text(id).filter(|id| !id.is_empty());
+        let given = owned(id).filter(|id| !id.is_empty());
         let id = given.unwrap_or_else(|| {
             let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             let answer = self.id.chars().filter(is_plain).take(ID_CHARS_MAX);
@@ -186,20 +186,6 @@ impl<'a> ReadChunk<'a> {
             signature: None,
         }
     }
-}
-
-/// Calls `visit` with each element. What is no array has none.
-pub(super) fn each<'a>(raw: Option<Raw<'a>>, visit: &mut dyn FnMut(Raw<'a>)) {
-    if let Some(raw) = raw {
-        let _ = read::each(raw, format_args!(""), &mut |_, raw| {
-            visit(raw);
-            Ok(())
-        });
-    }
-}
-
-pub(super) fn text(raw: Option<Raw>) -> Option<String> {
-    serde_json::from_str(raw?.get()).ok()
 }
 
 /// Why an answer ended; `None` where it says that it did not. One that broke is a failure: half an answer, or none, that
@@ -265,7 +251,7 @@ pub(in super::super) fn parse_answer(
             Said::Text(text) => answer.text.push_str(&text),
             Said::Thought(text) => answer.reasoning.push_str(&text),
             Said::Call(call) => answer.calls.push(call),
-            Said::Seal(seal) => answer.seals.push((answer.reasoning.len(), seal)),
+            Said::Seal(seal) => answer.seal_thoughts(Some(seal)),
         }
     }
     let [quoted, grounded] = spoken.sources;

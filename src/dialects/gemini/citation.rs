@@ -9,8 +9,7 @@
 
 use serde::Serialize;
 
-use super::super::read::Raw;
-use super::answer::{each, text};
+use super::super::read::{Raw, each_of, natural, owned};
 use super::wire::loose;
 use crate::chat::Citation;
 
@@ -41,7 +40,7 @@ impl Sources {
     pub fn read(&mut self, quoted: Option<Raw>, grounded: Option<Raw>) -> Vec<Citation> {
         let mut named = Vec::new();
         let [citations, sources] = loose(quoted, ["citations", "citationSources"]);
-        each(citations.or(sources), &mut |raw| {
+        each_of(citations.or(sources), &mut |raw| {
             let [uri, title, start, end] =
                 loose(Some(raw), ["uri", "title", "startIndex", "endIndex"]);
             named.push(Citation {
@@ -67,17 +66,17 @@ impl Sources {
     fn grounded(&self, raw: Option<Raw>, named: &mut Vec<Citation>) {
         let [chunks, supports] = loose(raw, ["groundingChunks", "groundingSupports"]);
         let mut known = Vec::new();
-        each(chunks, &mut |raw| {
+        each_of(chunks, &mut |raw| {
             if known.len() < CITATIONS_MAX {
                 known.push((source(raw), false));
             }
         });
-        each(supports, &mut |raw| {
+        each_of(supports, &mut |raw| {
             let [segment, indices] = loose(Some(raw), ["segment", "groundingChunkIndices"]);
             let [start, end, words] = loose(segment, ["startIndex", "endIndex", "text"]);
             let span = self.span(start, end, words);
-            each(indices, &mut |raw| {
-                let index = usize::try_from(number(Some(raw)).unwrap_or(u32::MAX));
+            each_of(indices, &mut |raw| {
+                let index = usize::try_from(natural(Some(raw)).unwrap_or(u32::MAX));
                 let index = index.unwrap_or(usize::MAX);
                 if let Some((citation, is_used)) = known.get_mut(index)
                     && named.len() < CITATIONS_MAX
@@ -96,13 +95,13 @@ impl Sources {
 
     /// In characters. An index that is absent is 0, as Google leaves out what is 0.
     fn span(&self, start: Option<Raw>, end: Option<Raw>, words: Option<Raw>) -> Option<(u32, u32)> {
-        let bytes = |raw: Option<Raw>| usize::try_from(number(raw).unwrap_or_default()).ok();
+        let bytes = |raw: Option<Raw>| usize::try_from(natural(raw).unwrap_or_default()).ok();
         let (start, end) = (bytes(start)?, bytes(end)?);
         let piece = self
             .text
             .get(start..end)
             .filter(|piece| !piece.is_empty())?;
-        if text(words).is_some_and(|words| words != piece) {
+        if owned(words).is_some_and(|words| words != piece) {
             return None;
         }
         let start = self.text.get(..start)?.chars().count();
@@ -137,15 +136,11 @@ fn source(raw: Raw) -> Citation {
 }
 
 fn short(raw: Option<Raw>) -> String {
-    let whole = text(raw).unwrap_or_default();
+    let whole = owned(raw).unwrap_or_default();
     match whole.char_indices().nth(SOURCE_CHARS_MAX) {
         Some((end, _)) => whole.get(..end).unwrap_or_default().to_owned(),
         None => whole,
     }
-}
-
-fn number(raw: Option<Raw>) -> Option<u32> {
-    serde_json::from_str(raw?.get()).ok()
 }
 
 #[derive(Serialize)]

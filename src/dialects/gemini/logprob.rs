@@ -5,25 +5,24 @@
 
 use serde::Serialize;
 
-use super::super::read::Raw;
-use super::answer::{each, text};
+use super::super::read::{Raw, each_of, owned};
 use super::wire::loose;
 use crate::chat::{Alternative, TokenLogprob};
 
 pub(super) fn read_logprobs(raw: Option<Raw>) -> Vec<TokenLogprob> {
     let [chosen, top] = loose(raw, ["chosenCandidates", "topCandidates"]);
     let mut tokens = Vec::new();
-    each(chosen, &mut |raw| {
+    each_of(chosen, &mut |raw| {
         tokens.push(TokenLogprob {
             chosen: alternative(raw),
             top: Vec::new(),
         });
     });
     let mut rest = tokens.iter_mut();
-    each(top, &mut |raw| {
+    each_of(top, &mut |raw| {
         let [candidates] = loose(Some(raw), ["candidates"]);
         if let Some(token) = rest.next() {
-            each(candidates, &mut |raw| token.top.push(alternative(raw)));
+            each_of(candidates, &mut |raw| token.top.push(alternative(raw)));
         }
     });
     tokens
@@ -33,7 +32,7 @@ fn alternative(raw: Raw) -> Alternative {
     let [token, logprob] = loose(Some(raw), ["token", "logProbability"]);
     let logprob = logprob.and_then(|raw| serde_json::from_str(raw.get()).ok());
     Alternative {
-        token: text(token).unwrap_or_default(),
+        token: owned(token).unwrap_or_default(),
         logprob: logprob.unwrap_or_default(),
         bytes: None,
     }

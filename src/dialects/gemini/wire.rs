@@ -17,7 +17,7 @@ pub(super) fn object<'a, const N: usize>(
     names: [&str; N],
 ) -> Result<[Option<Raw<'a>>; N], RequestError> {
     let mut found = [None; N];
-    if !pick(raw, &names, &mut found) {
+    if !read::pick(raw, &names, is_spelling, &mut found) {
         return Err(read::invalid(at, expected));
     }
     Ok(found)
@@ -30,25 +30,9 @@ pub(super) fn loose<'a, const N: usize>(
 ) -> [Option<Raw<'a>>; N] {
     let mut found = [None; N];
     if let Some(raw) = raw {
-        pick(raw, &names, &mut found);
+        read::pick(raw, &names, is_spelling, &mut found);
     }
     found
-}
-
-/// Whether it is an object in which none of them comes twice.
-fn pick<'a>(raw: Raw<'a>, names: &[&str], found: &mut [Option<Raw<'a>>]) -> bool {
-    let mut is_once = true;
-    let read = read::each_field(raw, &mut |key, value| {
-        let mut places = names.iter().zip(&mut *found);
-        if let Some((_, place)) = places.find(|(name, _)| is_spelling(key, name)) {
-            is_once &= place.is_none();
-            *place = Some(value);
-        }
-    });
-    for place in found {
-        *place = place.filter(|value| read::kind(value) != Kind::Null);
-    }
-    read.is_ok() && is_once
 }
 
 /// Whether `key` is `camel`, or that in snake case.

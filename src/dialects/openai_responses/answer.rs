@@ -209,8 +209,7 @@ fn read_item(mut item: ReadItem, answer: &mut Answer) {
         }
         Some("reasoning") => {
             answer.reasoning.push_str(&item.reasoning());
-            let end = answer.reasoning.len();
-            answer.seals.extend(item.seal().map(|seal| (end, seal)));
+            answer.seal_thoughts(item.seal());
         }
         Some("function_call") => answer.calls.push(ToolCall {
             id: item.call_id(),

@@ -13,7 +13,7 @@ use web_sys::{Request, Response};
 use worker::Env;
 
 use super::store::{self, Live, Note};
-use super::{check, error, no_such_path, refuse};
+use super::{check, no_such_path, refuse};
 use crate::config::{
     Action, BY_BYTES_MAX, ENTRY_BYTES_MAX, EntryName, NOTE_BYTES_MAX, Precondition, Problem,
     Revision, Unmet, before,
@@ -302,7 +302,7 @@ fn refuse_unmet(unmet: Unmet, live: Option<&Revision>) -> Response {
              the ETag of this answer, if it exists",
         ),
     };
-    let error = error(status, code, message.to_owned());
+    let error = ClientError::new(status, code, message);
     let headers = live.into_iter().map(tag).collect();
     respond::error(crate::dialects::ClientDialect::OpenaiChat, &error, headers)
 }
@@ -321,44 +321,44 @@ fn refuse_problems(name: &EntryName, problems: &[Problem]) -> Response {
 fn no_such_entry() -> ClientError {
     let message = "no such entry; there are `providers`, `flags`, `route:NAME` and `key:SHA256`, in the path \
                    percent-encoded, so that a `/` in NAME is %2F";
-    error(404, "not_found", message.to_owned())
+    ClientError::new(404, "not_found", message)
 }
 
 fn no_such_revision() -> ClientError {
     let message = "no such revision of this entry is kept; its history lists those that are";
-    error(404, "revision_not_found", message.to_owned())
+    ClientError::new(404, "revision_not_found", message)
 }
 
 fn nothing_before() -> ClientError {
     let message =
         "there is no revision before the live one to go back to; DELETE removes the entry";
-    error(409, "nothing_before", message.to_owned())
+    ClientError::new(409, "nothing_before", message)
 }
 
 fn not_utf8() -> ClientError {
     let message = "the body is the entry's JSON, as UTF-8";
-    error(400, "invalid_body", message.to_owned())
+    ClientError::new(400, "invalid_body", message)
 }
 
 fn no_rollback() -> ClientError {
     let message = "the body is empty, or `{\"revision\": \"…\"}` with a revision of the history";
-    error(400, "invalid_body", message.to_owned())
+    ClientError::new(400, "invalid_body", message)
 }
 
 fn unfit_note(name: &str, bytes_max: usize) -> ClientError {
     let message = format!(
         "`{name}`: expected at most {bytes_max} bytes on one line, percent-encoded where they are not ASCII"
     );
-    error(400, "invalid_header", message)
+    ClientError::new(400, "invalid_header", message)
 }
 
 fn unreadable() -> ClientError {
     ClientError {
         retry_after: Some(Millis(1_000)),
-        ..error(
+        ..ClientError::new(
             503,
             "config_unreadable",
-            "the configuration could not be read from KV; try again".to_owned(),
+            "the configuration could not be read from KV; try again",
         )
     }
 }
@@ -368,6 +368,6 @@ fn unwritten() -> ClientError {
         "KV refused the write, which may be its limit of one a second for each key; try again";
     ClientError {
         retry_after: Some(Millis(1_000)),
-        ..error(503, "config_not_written", message.to_owned())
+        ..ClientError::new(503, "config_not_written", message)
     }
 }

@@ -4,7 +4,8 @@ use serde::Serialize;
 use web_sys::Response;
 use worker::Env;
 
-use super::{error, refuse};
+use super::refuse;
+use crate::dialects::ClientError;
 use crate::edge::pipeline::{Failed, dead};
 use crate::edge::respond;
 use crate::exchange::ResponseHead;
@@ -36,7 +37,7 @@ pub async fn answer(method: &str, rest: &[&str], env: &Env) -> Option<Response> 
     Some(answered.unwrap_or_else(|failed| {
         worker::console_error!("dead letters could not be reached: {failed}");
         let message = "the dead letters did not answer; try again".to_owned();
-        refuse(&error(503, "dead_unreadable", message))
+        refuse(&ClientError::new(503, "dead_unreadable", message))
     }))
 }
 
@@ -71,5 +72,5 @@ async fn delete(name: &str, env: &Env) -> Result<Response, Failed> {
 
 fn unknown() -> Response {
     let message = "no dead letter of this name; GET /admin/api/dead lists them".to_owned();
-    refuse(&error(404, "not_found", message))
+    refuse(&ClientError::new(404, "not_found", message))
 }

@@ -47,17 +47,7 @@ fn no_such_path(method: &str) -> ClientError {
          config/ENTRY, config/ENTRY/history and config/ENTRY/revisions/REVISION, PUT and DELETE config/ENTRY, DELETE dead/NAME, \
          and POST config/ENTRY/rollback, dead/retry and dead/NAME/retry. A `/` in ENTRY is written %2F"
     );
-    error(404, "not_found", message)
-}
-
-fn error(status: u16, code: &str, message: String) -> ClientError {
-    ClientError {
-        status,
-        code: code.to_owned(),
-        message,
-        param: None,
-        retry_after: None,
-    }
+    ClientError::new(404, "not_found", message)
 }
 
 fn refuse(error: &ClientError) -> Response {

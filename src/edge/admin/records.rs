@@ -68,22 +68,11 @@ fn limit(query: &str) -> Result<u32, ClientError> {
 }
 
 fn not_found() -> ClientError {
-    ClientError {
-        status: 404,
-        code: "not_found".to_owned(),
-        message: "no such record or path; records appear some seconds after their exchange"
-            .to_owned(),
-        param: None,
-        retry_after: None,
-    }
+    let message = "no such record or path; records appear some seconds after their exchange";
+    ClientError::new(404, "not_found", message)
 }
 
 fn unreadable() -> ClientError {
-    ClientError {
-        status: 503,
-        code: "records_unreadable".to_owned(),
-        message: "the record store did not answer; try again".to_owned(),
-        param: None,
-        retry_after: None,
-    }
+    let message = "the record store did not answer; try again";
+    ClientError::new(503, "records_unreadable", message)
 }
