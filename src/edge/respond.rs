@@ -7,7 +7,7 @@ use serde::Serialize;
 use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response, ResponseInit};
 
-use super::js;
+use super::js::{self, header_object};
 use crate::dialects::{ClientDialect, ClientError, encode_error, error_status};
 use crate::exchange::ResponseHead;
 
@@ -82,5 +82,6 @@ fn sendable(value: &str) -> Cow<'_, str> {
 #[derive(Serialize)]
 struct Init<'a> {
     status: u16,
+    #[serde(serialize_with = "header_object")]
     headers: Vec<(&'static str, Cow<'a, str>)>,
 }

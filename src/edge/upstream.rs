@@ -19,7 +19,7 @@ use worker::Env;
 
 use super::clock::now;
 use super::google;
-use super::js::{self, Thrown};
+use super::js::{self, Thrown, header_object};
 use crate::chat::AttemptFailure;
 use crate::dialects::ROOM_HEADERS;
 use crate::exchange::{Binding, Call, CredentialPlace, Input, ProviderHead};
@@ -178,15 +178,17 @@ async fn send(
             .await
             .map_err(|_| AttemptFailure::Unreachable)?,
     };
-    let text = |name: &str| response.headers().get(name).ok().flatten();
+    let status = response.status();
+    let received = response.headers();
+    let text = |name: &str| received.get(name).ok().flatten();
+    // Reading a header costs, so what only a failure has is read there alone.
+    let of_failure = |name: &str| (status >= 300).then(|| text(name)).flatten();
     let head = ProviderHead {
-        status: response.status(),
+        status,
         content_type: text("content-type").unwrap_or_default(),
-        retry_after: text("retry-after"),
-        retry_after_ms: text("retry-after-ms"),
-        error_type: (response.status() >= 300)
-            .then(|| text("x-amzn-errortype"))
-            .flatten(),
+        retry_after: of_failure("retry-after"),
+        retry_after_ms: of_failure("retry-after-ms"),
+        error_type: of_failure("x-amzn-errortype"),
         room: room(text),
     };
     // What is JSON is read whole, whatever was asked for.
@@ -305,6 +307,7 @@ async fn run_bound(
 struct Init<'a> {
     method: &'static str,
     redirect: &'static str,
+    #[serde(serialize_with = "header_object")]
     headers: &'a [(&'a str, &'a str)],
 }
 
