@@ -21,6 +21,7 @@ mod kept;
 mod kv;
 mod metrics;
 mod models;
+mod order;
 mod pipeline;
 mod relay;
 mod respond;
@@ -38,33 +39,20 @@ use web_sys::{Request, Response};
 use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, event};
 
 use crate::access::KeyTerms;
-use crate::chat::RequestError;
-use crate::classify::{Caller, LIMITS_HEADER, Traits};
-use crate::config::{Catalogue, Route};
-use crate::decide::{Seed, redirect};
-use crate::dialects::{
-    Asked, ClientDialect, ClientError, Delivery, Endpoint, Form, GeminiAddress, Outline, outline,
-    recognise,
-};
-use crate::exchange::{KeptCall, Order, REDIRECTS_MAX, Routing};
-use crate::journal::{ConfigRevisions, Record};
+use crate::classify::Traits;
+use crate::dialects::{ClientDialect, ClientError, Endpoint, GeminiAddress, recognise};
+use crate::exchange::{KeptCall, Order};
+use crate::journal::Record;
 
 use caller::{body, caller_of, header, key_terms, said_dialect};
 use entries::{Entries, Unreadable};
 use gone::Gone;
-use slot::Found;
 
 /// The largest request. Prompts with inline images reach some megabytes; an isolate has 128 MB for all its
 /// requests together.
 const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// A longer `model` is no name; it would only fill records.
-const MODEL_BYTES_MAX: usize = 512;
-/// Names of routes that a message lists.
-const NAMES_SHOWN_MAX: usize = 20;
 /// How the name of the queue of health reports ends; the other queue holds records.
 const HEALTH_QUEUE_ENDING: &str = "-health";
-/// The routes that `auto` stands for, first come.
-const AUTO: [&str; 2] = ["auto", "default"];
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
@@ -247,119 +235,6 @@ impl Edge {
         })
     }
 
-    /// Reads the request into an order, or says what is wrong with it.
-    async fn order(
-        &self,
-        dialect: ClientDialect,
-        address: Option<GeminiAddress>,
-        id: &str,
-        terms: &KeyTerms,
-        caller: Caller,
-    ) -> Result<Order, Refusal> {
-        let body = body(&self.request, BODY_BYTES_MAX).await;
-        let body = body.map_err(Refusal::from)?;
-        self.order_of(body, dialect, address, id, terms, caller)
-            .await
-    }
-
-    async fn order_of(
-        &self,
-        mut body: Vec<u8>,
-        dialect: ClientDialect,
-        address: Option<GeminiAddress>,
-        id: &str,
-        terms: &KeyTerms,
-        mut caller: Caller,
-    ) -> Result<Order, Refusal> {
-        let mut delivery = Delivery::default();
-        if let Some(address) = address {
-            delivery = address.delivery;
-            body = address.write_into(&body).map_err(Refusal::from)?;
-        }
-        let (form, outline) = match caller.endpoint {
-            Endpoint::Chat => (Form::Json, outline(dialect, &body).map_err(Refusal::from)?),
-            endpoint => self.read(endpoint, &body)?,
-        };
-        let limits = self.request.headers().get(LIMITS_HEADER).ok().flatten();
-        caller
-            .constrain(&outline, limits.as_deref())
-            .map_err(Refusal::from)?;
-        let asking = Asking {
-            outline: &outline,
-            caller: &caller,
-            body: &body,
-        };
-        let (first, others) = outline.asked(header(&self.request, "x-waypost-route"));
-        let routing = self.routing(&first, &asking, terms).await?;
-        let mut fallbacks = Vec::with_capacity(others.len());
-        for asked in &others {
-            fallbacks.push(self.routing(asked, &asking, terms).await?);
-        }
-        Ok(Order {
-            id: id.to_owned(),
-            client: dialect,
-            delivery,
-            form,
-            prefix: outline.prefix.clone(),
-            body,
-            routing,
-            fallbacks,
-            is_explained: self.is_explained(),
-        })
-    }
-
-    /// Reads the body of what is no conversation.
-    fn read(&self, endpoint: Endpoint, body: &[u8]) -> Result<(Form, Outline), RequestError> {
-        let content_type = header(&self.request, "content-type");
-        let form = Form::of(endpoint, &content_type.unwrap_or_default())?;
-        let outline = endpoint.outline(&form, body)?;
-        Ok((form, outline))
-    }
-
-    /// The request as the route that is asked for takes it, or the route that its rules send it on to.
-    async fn routing(
-        &self,
-        asked: &Asked,
-        asking: &Asking<'_>,
-        terms: &KeyTerms,
-    ) -> Result<Routing, Refusal> {
-        let mut caller = asking.caller.clone();
-        let refused = |error: ClientError, caller: Caller| Refusal {
-            error,
-            route: asked.name.chars().take(MODEL_BYTES_MAX).collect(),
-            traits: Some(Traits::of(asking.outline, &asked.model, caller)),
-        };
-        let endpoint = caller.endpoint;
-        let mut found = match self.find_route(&asked.name, endpoint, terms).await {
-            Ok(found) => found,
-            Err(error) => return Err(refused(error, caller)),
-        };
-        // The route's author sends the request on, so the key need not be allowed to.
-        let anyone = KeyTerms::unlimited(&terms.name);
-        let mut via = Vec::new();
-        loop {
-            caller.ask_for(&found.route, asking.body, |name| {
-                header(&self.request, name)
-            });
-            let traits = Traits::of(asking.outline, &asked.model, caller.clone());
-            let next = redirect(&traits, &found.route).filter(|_| via.len() < REDIRECTS_MAX);
-            let Some(next) = next.map(str::to_owned) else {
-                return Ok(Routing {
-                    seed: Seed::of(&found.route, &traits, clock::random()),
-                    traits,
-                    route: found.route,
-                    via,
-                    config: found.config,
-                });
-            };
-            via.push(found.route.name.clone());
-            found = match self.find_route(&next, endpoint, &anyone).await {
-                Ok(found) => found,
-                Err(error) => return Err(refused(error, caller)),
-            };
-        }
-    }
-
     /// Whether the caller wants the decision in the response's headers.
     fn is_explained(&self) -> bool {
         let asked = header(&self.request, "x-waypost-explain");
@@ -380,159 +255,6 @@ impl Edge {
         ));
         // The sender goes without a head only when the client has left: nobody reads this.
         head.await.unwrap_or_else(|_| Response::error())
-    }
-
-    async fn find_route(
-        &self,
-        name: &str,
-        endpoint: Endpoint,
-        terms: &KeyTerms,
-    ) -> Result<FoundRoute, ClientError> {
-        if name.len() > MODEL_BYTES_MAX {
-            let expected = format!("at most {MODEL_BYTES_MAX} bytes");
-            let field = "model".to_owned();
-            return Err(ClientError::from(&RequestError::Invalid {
-                field,
-                expected,
-            }));
-        }
-        let names: &[&str] = match name {
-            "auto" => &AUTO,
-            "" => endpoint.unnamed(),
-            _ => &[name],
-        };
-        for name in names {
-            if let Some(found) = self.look_up(name, terms).await? {
-                return Ok(found);
-            }
-        }
-        Box::pin(self.find_direct(name, terms)).await
-    }
-
-    /// What has no route of that name: boxed, as it is rare.
-    async fn find_direct(&self, name: &str, terms: &KeyTerms) -> Result<FoundRoute, ClientError> {
-        if name.is_empty() {
-            return Err(ClientError::from(&RequestError::Missing {
-                field: "model".to_owned(),
-                remedy: "it names a route, or `provider/model`; the routes that serve without it are \
-                         `moderation` or `images`, else `auto`",
-            }));
-        }
-        if let Some(found) = self.direct(name, terms).await? {
-            return Ok(found);
-        }
-        let known = self.known_names(terms).await;
-        let name = name.to_owned();
-        Err(ClientError::from(&RequestError::UnknownRoute {
-            name,
-            known,
-        }))
-    }
-
-    async fn look_up(
-        &self,
-        name: &str,
-        terms: &KeyTerms,
-    ) -> Result<Option<FoundRoute>, ClientError> {
-        let found = self.entries.route(name).await?;
-        let catalogue = self.entries.catalogue().await?;
-        let Found {
-            value, problems, ..
-        } = found;
-        let Some(route) = value else {
-            return match problems {
-                0 => Ok(None),
-                problems => Err(unusable(name, problems)),
-            };
-        };
-        if !terms.may_use(name) {
-            let name = name.to_owned();
-            return Err(ClientError::from(&RequestError::NotAllowed { name }));
-        }
-        Ok(Some(FoundRoute {
-            config: ConfigRevisions {
-                route: route.revision.clone(),
-                providers: catalogue.revision,
-                problems: problems + catalogue.problems,
-            },
-            route,
-        }))
-    }
-
-    /// A name of the form `provider/model`.
-    async fn direct(
-        &self,
-        name: &str,
-        terms: &KeyTerms,
-    ) -> Result<Option<FoundRoute>, ClientError> {
-        let Some((provider, model)) = name.split_once('/') else {
-            return Ok(None);
-        };
-        let found = self.entries.catalogue().await?;
-        let catalogue = found
-            .value
-            .unwrap_or_else(|| Arc::new(Catalogue::default()));
-        let Some(provider) = catalogue.provider(provider).filter(|_| !model.is_empty()) else {
-            return Ok(None);
-        };
-        if !terms.is_direct {
-            let name = name.to_owned();
-            return Err(ClientError::from(&RequestError::NotAllowed { name }));
-        }
-        let route = Route::direct(provider, model, &catalogue);
-        Ok(Some(FoundRoute {
-            config: ConfigRevisions {
-                route: route.revision.clone(),
-                providers: found.revision,
-                problems: found.problems,
-            },
-            route: Arc::new(route),
-        }))
-    }
-
-    /// The names that exist, for one who asked for another.
-    async fn known_names(&self, terms: &KeyTerms) -> String {
-        let names = self.entries.route_names().await.unwrap_or_default();
-        let allowed: Vec<&str> = names
-            .iter()
-            .map(String::as_str)
-            .filter(|name| terms.may_use(name))
-            .take(NAMES_SHOWN_MAX)
-            .collect();
-        if allowed.is_empty() {
-            return "there are no routes yet: put one with `wrangler kv key put route:<name>`"
-                .to_owned();
-        }
-        format!("known names: {}", allowed.join(", "))
-    }
-}
-
-/// A request that has been read, and who sent it.
-struct Asking<'a> {
-    outline: &'a Outline,
-    caller: &'a Caller,
-    body: &'a [u8],
-}
-
-struct FoundRoute {
-    route: Arc<Route>,
-    config: ConfigRevisions,
-}
-
-/// Why there is no order, and what was known by then.
-struct Refusal {
-    error: ClientError,
-    route: String,
-    traits: Option<Traits>,
-}
-
-impl From<RequestError> for Refusal {
-    fn from(error: RequestError) -> Self {
-        Self {
-            error: ClientError::from(&error),
-            route: String::new(),
-            traits: None,
-        }
     }
 }
 
@@ -574,18 +296,5 @@ impl From<Unreadable> for ClientError {
             param: None,
             retry_after: Some(crate::units::Millis(1_000)),
         }
-    }
-}
-
-fn unusable(name: &str, problems: u32) -> ClientError {
-    ClientError {
-        status: 503,
-        code: "route_unusable".to_owned(),
-        message: format!(
-            "the entry of route `{name}` has {problems} problems and no earlier revision was good; \
-             GET /healthz lists them"
-        ),
-        param: Some("model".to_owned()),
-        retry_after: None,
     }
 }

@@ -9,7 +9,8 @@ use web_sys::Response;
 use worker::Env;
 
 use super::entries::{Entries, Unreadable};
-use super::{AUTO, js, respond};
+use super::order::AUTO;
+use super::{js, respond};
 use crate::access::{KeyTerms, Listing, Page};
 use crate::chat::RequestError;
 use crate::config::{Catalogue, Route};
