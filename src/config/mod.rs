@@ -8,6 +8,7 @@
 //!
 //! Not here: where entries are stored and how long they are kept in memory (`edge/entries.rs`).
 
+mod auth;
 mod catalogue;
 mod claims;
 mod condition;
