@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use crate::chat::{Answer, AttemptFailure, Event, FinishReason, ProviderError, Usage};
+use crate::classify::Traits;
 use crate::config::{Route, Target};
-use crate::dialects::{Dialect, Endpoint, Take, TextSize, parse_answer, parse_error};
+use crate::dialects::{Dialect, Endpoint, Feature, Take, TextSize, parse_answer, parse_error};
 use crate::journal::{AttemptRecord, CountedUsage};
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
@@ -58,8 +59,10 @@ pub(super) struct Attempt {
     /// The body of an unsuccessful answer, up to [`REFUSAL_BYTES_MAX`].
     refusal: Vec<u8>,
     reading: Reading,
+    /// Since when nothing is missing but the end marker. A reason to finish is none once more has been said.
     finished_at: Option<UnixMillis>,
     has_end_marker: bool,
+    answers: Answers,
     retry_after: Option<Millis>,
     error_type: Option<String>,
     usage: Option<Usage>,
@@ -79,6 +82,25 @@ pub(super) enum Passage {
     ToBeRelayed,
     /// By themselves; we look on.
     Relayed,
+}
+
+/// How many answers a stream has. Of several only the first is read, and each ends at a time of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
+    One,
+    Several,
+}
+
+impl Answers {
+    /// Several may be asked for by `n`, or by a list of prompts.
+    fn to(traits: &Traits) -> Self {
+        let is_of_list = traits.endpoint == Endpoint::Completions && !traits.is_portable();
+        if is_of_list || traits.asks.has(Feature::SeveralChoices) {
+            Self::Several
+        } else {
+            Self::One
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -157,6 +179,7 @@ impl Attempt {
             reading: Reading::Head,
             finished_at: None,
             has_end_marker: false,
+            answers: Answers::to(&order.routing.traits),
             passage: Passage::Read,
             retry_after: None,
             error_type: None,
@@ -456,8 +479,9 @@ impl Attempt {
     /// Keeps the figures of what was heard.
     fn note(&mut self, heard: &Heard, now: UnixMillis) {
         for event in &heard.events {
-            if event.is_good_token() && self.first_token_at.is_none() {
-                self.first_token_at = Some(now);
+            if event.is_good_token() {
+                self.first_token_at.get_or_insert(now);
+                self.finished_at = None;
             }
             match event {
                 Event::Text(piece)
@@ -466,7 +490,9 @@ impl Attempt {
                 | Event::CallArguments { piece, .. } => self.answer.push(piece),
                 Event::Finish(reason) => {
                     self.finish = Some(*reason);
-                    self.finished_at.get_or_insert(now);
+                    if self.answers == Answers::One {
+                        self.finished_at.get_or_insert(now);
+                    }
                 }
                 Event::End => {
                     self.has_end_marker = true;
