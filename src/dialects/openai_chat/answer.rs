@@ -44,6 +44,8 @@ struct Choice<'a> {
     text: Loose<String>,
     logprobs: Loose<ReadLogprobs>,
     finish_reason: Loose<String>,
+    #[serde(borrow)]
+    error: Option<Raw<'a>>,
 }
 
 /// Of a choice, or of what a chunk adds to one.
@@ -189,10 +191,33 @@ impl Function<'_> {
     }
 }
 
-/// Why the answer ended. Some providers say `stop` although calls were made; a refusal ends like a filter.
+/// Reasons that say that the answer broke off: OpenRouter's and Mistral's; vLLM's where it dropped a request; DeepSeek's where
+/// it has no room (<https://api-docs.deepseek.com/api/create-chat-completion>); and Z.ai's.
+const FAILURES: [&str; 4] = [
+    "error",
+    "abort",
+    "insufficient_system_resource",
+    "network_error",
+];
+
+/// The failure that ended a choice, in a stream or whole. OpenRouter leaves what was said by then beside it
+/// (<https://openrouter.ai/docs/api/reference/errors-and-debugging>, read 2026-11-22).
+pub(super) fn failure(
+    error: Option<Raw>,
+    reason: Option<&str>,
+) -> Option<(AttemptFailure, ProviderError)> {
+    if let Some(error) = error.filter(|error| fault::is_error(error)) {
+        return Some(fault::inside(error));
+    }
+    let reason = reason.filter(|reason| FAILURES.contains(reason))?;
+    Some(fault::named(reason, None))
+}
+
+/// Why the answer ended. Some providers say `stop` although calls were made; a refusal ends like a filter. `model_length` is
+/// Mistral's for a context that is full.
 pub(super) fn finish(reason: &str, has_calls: bool, is_refusal: bool) -> FinishReason {
     match reason {
-        "length" | "max_tokens" => FinishReason::Length,
+        "length" | "max_tokens" | "model_length" => FinishReason::Length,
         "content_filter" => FinishReason::ContentFilter,
         "tool_calls" | "function_call" => FinishReason::ToolCalls,
         _ if is_refusal => FinishReason::ContentFilter,
@@ -241,6 +266,9 @@ pub(in super::super) fn parse_answer(
         ..Answer::default()
     };
     if let Some(choice) = choices.into_iter().next() {
+        if let Some(failed) = failure(choice.error, choice.finish_reason.0.as_deref()) {
+            return Err(failed);
+        }
         read_choice(choice, &mut answer);
     }
     Ok(answer)

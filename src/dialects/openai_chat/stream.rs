@@ -2,7 +2,7 @@
 //!
 //! What compatible providers do with it: usage in every chunk, or in one without choices; whole calls in one
 //! piece, calls without an index, with the id repeated, or all with index 0; reasoning under two names; a
-//! finish reason that is an empty string; errors as objects or strings, with or without `event: error`. Azure
+//! finish reason that is an empty string; errors as objects or strings, with or without `event: error`, or as a reason to finish. Azure
 //! sends a first chunk without id or choices. All of these have a fixture.
 
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use super::super::StreamFault;
 use super::super::fault;
 use super::super::read::{Loose, Object, Raw};
 use super::super::stream::Stage;
-use super::answer::{Call, Function, ReadLogprobs, Said, call_id, finish, signature};
+use super::answer::{Call, Function, ReadLogprobs, Said, call_id, failure, finish, signature};
 use super::thought::seals;
 use super::usage::ReadUsage;
 use crate::chat::{AttemptFailure, Event, ProviderError};
@@ -74,6 +74,8 @@ struct Choice<'a> {
     text: Loose<String>,
     logprobs: Loose<ReadLogprobs>,
     finish_reason: Loose<String>,
+    #[serde(borrow)]
+    error: Option<Raw<'a>>,
 }
 
 impl StreamDecoder {
@@ -120,6 +122,12 @@ impl StreamDecoder {
             choice.into_iter().collect()
         });
         let id = chunk.id.0.unwrap_or_default();
+        let first = |choice: &&Choice| choice.index.0.unwrap_or_default() == 0;
+        if let Some(choice) = choices.iter().find(first)
+            && let Some(told) = failure(choice.error, choice.finish_reason.0.as_deref())
+        {
+            return Err(failed(told));
+        }
         let is_start = !id.is_empty() || !choices.is_empty();
         if is_start && self.stage.reach(Stage::Started) {
             self.id.clone_from(&id);
@@ -129,7 +137,7 @@ impl StreamDecoder {
             });
         }
         let mut choices = choices.into_iter();
-        if let Some(choice) = choices.find(|choice| choice.index.0.unwrap_or_default() == 0) {
+        if let Some(choice) = choices.find(|choice| first(&choice)) {
             self.choice(choice, out);
         }
         let groq = chunk.x_groq.0.and_then(|groq| groq.usage.0);
