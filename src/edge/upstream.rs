@@ -49,7 +49,7 @@ enum Reader {
 }
 
 /// An answer that is to be so long by its own word is awaited whole: it was sent whole, and each piece costs as much as the
-/// waiting.
+/// waiting. Of one that is compressed, the length tells nothing: some kilobytes unpack to gigabytes.
 const WHOLE_BYTES_MAX: u32 = 64 * 1024;
 /// The most that one look at a relayed stream takes. A full one is followed by another at once.
 pub const TAP_BYTES: u32 = 64 * 1024;
@@ -195,10 +195,12 @@ async fn send(
     let is_relayed = may_relay && head.status < 300 && !head.content_type.contains("json");
     let is_stream = head.content_type.contains("event-stream");
     let length = || text("content-length").and_then(|length| length.parse::<u32>().ok());
+    let is_compressed = || text("content-encoding").is_some();
     if head.status < 300
         && !is_stream
         && !is_relayed
         && length().is_some_and(|length| length <= WHOLE_BYTES_MAX)
+        && !is_compressed()
     {
         return Ok((head, Body::read_by(Some(Reader::Whole(response)))));
     }

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
+import { brotliCompressSync, constants } from 'node:zlib';
 
 import { residentBytes, withMemory, workerdPid } from './memory.mjs';
 import { KEY, startWorld, until } from './world.mjs';
@@ -195,6 +196,39 @@ describe('a provider sends without end', { timeout: SUITE_MS }, () => {
     assert.deepEqual(outcomes, ['first too_large']);
     assert.match(text, /"code":"too_large"/);
     assert.doesNotMatch(text, /\[DONE\]/);
+  });
+
+  test('a whole answer of 300 MB that is compressed to less than 64 KB', async (t) => {
+    const bomb = brotliCompressSync(Buffer.alloc(300 * MB, ' '), { params: { [constants.BROTLI_PARAM_QUALITY]: 2 } });
+    assert.ok(bomb.length < 64_000, `${bomb.length} bytes`);
+    const server = createServer((request, response) => {
+      request.resume();
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'br', 'content-length': bomb.length });
+      response.end(bomb);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const base_url = `http://127.0.0.1:${server.address().port}/v1`;
+      world.providers.bomb = { dialect: 'openai-chat', base_url, auth: 'none' };
+      await world.put('providers', { providers: world.providers });
+      const targets = [{ id: 'bomb', provider: 'bomb', model: 'm', weight: 2 }, { id: 'second', provider: 'second', model: 'after-bomb' }];
+      await world.put('route:bomb', { targets, temperature: 0 });
+      const ask = async () => {
+        const response = await until('the provider to be known', async () => {
+          const response = await world.post('/v1/chat/completions', { model: 'bomb', messages: QUESTION });
+          return response.status === 200 && response;
+        });
+        const record = await world.record(response.headers.get('x-waypost-id'));
+        assert.deepEqual(record.attempts.map(({ target, outcome }) => `${target} ${outcome}`), ['bomb too_large', 'second ok']);
+      };
+      const wasm = await wasmBytes();
+      const grown = await peak(ask);
+      t.diagnostic(`${grown / MB} MB at its peak, the wasm by ${((await wasmBytes()) - wasm) / MB} MB`);
+      assert.ok(grown < FLOOD_BYTES_MAX, `${grown} bytes at its peak`);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 
   test('a stream of 100 MB is passed on and nowhere kept', async (t) => {
