@@ -16,8 +16,8 @@ use crate::dialects::Endpoint;
 use crate::health::Health;
 use crate::units::{Millis, UnixMillis};
 
-/// Calls to one target in one exchange, other keys of its pool aside.
-const TRIES_MAX: usize = 3;
+/// Calls to one target in one exchange. Where no other is left, those with other keys of its pool do not count.
+pub(super) const TRIES_MAX: usize = 3;
 /// The moment before a retry: long enough for a process to come back, too short for a person to notice.
 const JITTER_MIN_MS: u64 = 20;
 const JITTER_MAX_MS: u64 = 200;

@@ -1,5 +1,6 @@
 //! What follows a failed attempt: another key, the next target, the client's error, or the end of a broken stream.
 
+use super::again::TRIES_MAX;
 use super::attempt::{Attempt, Failed, Passage};
 use super::deadlines;
 use super::listen::{Calls, Heard};
@@ -153,6 +154,8 @@ impl Exchange {
             .any(|secret| !health.is_key_resting(secret, now))
     }
 
+    /// Asks the target again with another of its keys. Where other targets are left, a few keys must do: what limits a key often
+    /// limits the account, and the calls of an exchange are counted.
     fn retry_with_another_key(
         &mut self,
         attempt: usize,
@@ -161,7 +164,11 @@ impl Exchange {
         outputs: &mut Vec<Output>,
     ) -> bool {
         let place = self.attempts.get(attempt).map(|running| running.place);
-        place.is_some_and(|place| self.send(place, health, now, outputs).is_ok())
+        let is_last = self.taken >= self.plan.order.len() && self.order.fallbacks.is_empty();
+        let may_ask = |place: &usize| is_last || self.tries_of(*place).count() < TRIES_MAX;
+        place
+            .filter(may_ask)
+            .is_some_and(|place| self.send(place, health, now, outputs).is_ok())
     }
 
     /// Sends to the next target of the plan that can carry the request, or else of the client's next name.

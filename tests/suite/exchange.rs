@@ -1,6 +1,6 @@
 //! Runs the scripted exchanges of `tests/exchange/`: what happens, and when, beside what the exchange did.
 //!
-//! A script gives a route (its providers `o` and `p` speak OpenAI's dialect, `a` and `b` Anthropic's), a request, and
+//! A script gives a route (its providers `o`, `p` and `k`, of many keys, speak OpenAI's dialect, `a` and `b` Anthropic's), a request, and
 //! steps; `endpoint` where it is no conversation, and `boundary` where its body is a form. The clock is the script's; a tick comes exactly when the exchange asked for it. Every script also runs
 //! with its chunks cut at each byte, which must change neither what the client gets nor how it ends.
 
@@ -25,6 +25,7 @@ const PROVIDERS: &str = r#"{"providers": {
     "o": {"dialect": "openai-chat", "base_url": "https://o.example/v1", "auth": {"bearer": "O_KEY"}},
     "g": {"dialect": "gemini", "base_url": "https://g.example/v1beta", "auth": {"google_service_account": "G_KEY"}},
     "p": {"dialect": "openai-chat", "base_url": "https://p.example/v1", "auth": {"bearer": ["P_KEY_1", "P_KEY_2"]}},
+    "k": {"dialect": "openai-chat", "base_url": "https://k.example/v1", "auth": {"bearer": ["K_1", "K_2", "K_3", "K_4", "K_5", "K_6", "K_7", "K_8", "K_9"]}},
     "a": {"dialect": "anthropic", "base_url": "https://a.example/v1", "auth": {"header": {"name": "x-api-key", "secret": "A_KEY"}}},
     "b": {"dialect": "anthropic", "base_url": "https://b.example/v1", "auth": "none"}
 }, "models": {
