@@ -190,20 +190,26 @@ pub(super) fn choose_secret(
 /// The wait that a provider asks for: `retry-after-ms`, else `retry-after` in seconds or as a date (RFC 9110,
 /// 10.2.3). What cannot be read is no wait.
 pub(super) fn retry_after(head: &ProviderHead, now: UnixMillis) -> Option<Millis> {
-    if let Some(text) = &head.retry_after_ms
-        && let Ok(wait) = text.trim().parse()
-    {
-        return Some(Millis(wait));
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let in_millis = head.retry_after_ms.as_deref().and_then(number);
+    if let Some(wait) = in_millis.and_then(|millis| span(millis / 1_000.0)) {
+        return Some(wait);
     }
     let text = head.retry_after.as_deref()?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        let wait = Duration::try_from_secs_f64(seconds).ok()?;
-        return u64::try_from(wait.as_millis()).ok().map(Millis);
+    if let Some(wait) = number(text).and_then(span) {
+        return Some(wait);
     }
     let date = httpdate::parse_http_date(text).ok()?;
     let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
     let at = UnixMillis(u64::try_from(since_epoch.as_millis()).ok()?);
     Some(at.since(now))
+}
+
+/// A span that was asked for, in whole milliseconds and not shorter. One that cannot be is none.
+fn span(seconds: f64) -> Option<Millis> {
+    let span = Duration::try_from_secs_f64(seconds).ok()?;
+    let millis = span.as_nanos().div_ceil(1_000_000);
+    u64::try_from(millis).ok().map(Millis)
 }
 
 #[cfg(test)]
@@ -225,6 +231,23 @@ mod tests {
         assert_eq!(asked("Thu, 01 Jan 1970 00:00:04 GMT"), Some(Millis(3_000)));
         for nonsense in ["-1", "NaN", "inf", "1e300", "soon", ""] {
             assert_eq!(asked(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_wait_in_milliseconds_comes_first_if_it_is_one() {
+        let asked = |millis: &str| {
+            let head = ProviderHead {
+                retry_after: Some("2".to_owned()),
+                retry_after_ms: Some(millis.to_owned()),
+                ..ProviderHead::default()
+            };
+            retry_after(&head, UnixMillis(1_000))
+        };
+        assert_eq!(asked("700"), Some(Millis(700)));
+        assert_eq!(asked("700.5"), Some(Millis(701)), "never earlier");
+        for nonsense in ["-3", "NaN", "1e300", "soon"] {
+            assert_eq!(asked(nonsense), Some(Millis(2_000)), "{nonsense}");
         }
     }
 
