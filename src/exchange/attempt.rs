@@ -539,6 +539,11 @@ impl Attempt {
         Arc::ptr_eq(&self.route, route)
     }
 
+    /// Whether both went to the same target.
+    pub fn is_at_place_of(&self, other: &Self) -> bool {
+        self.place == other.place && self.is_of(&other.route)
+    }
+
     pub fn target(&self) -> Option<&Target> {
         self.route.targets.get(self.place)
     }

@@ -283,15 +283,18 @@ fn write_last_words(words: Option<String>, out: &mut Vec<u8>) {
 
 /// The error that the client gets when all attempts have failed.
 ///
-/// The caller's own mistake keeps the provider's status and words. Else 429 where every target was rate limited,
+/// The caller's own mistake keeps the provider's status and words, as does what no target can carry out, where `last` is
+/// what all of them come to (`is_unanimous`). Else 429 where every target was rate limited,
 /// 504 where every wait was in vain, 502 otherwise; 503 where the providers are all overloaded.
 pub(super) fn failure(
     failures: &[&AttemptFailure],
     reasons: &[String],
     last: Option<&Failed>,
+    is_unanimous: bool,
     has_begun: bool,
 ) -> ClientError {
     if let Some((failure, words)) = last
+        && (is_unanimous || !failure.may_another_help())
         && let Some(error) = callers_own(failure, words)
     {
         return error;

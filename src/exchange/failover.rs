@@ -411,7 +411,29 @@ impl Exchange {
         let reasons: Vec<String> = results.iter().map(words).collect();
         let failures: Vec<&AttemptFailure> = results.iter().map(|(_, failure)| *failure).collect();
         let last = self.last_failure.as_ref().map(|(_, failed)| failed);
-        client::failure(&failures, &reasons, last, self.winner.is_some())
+        let is_unanimous = !self.may_help_later();
+        client::failure(
+            &failures,
+            &reasons,
+            last,
+            is_unanimous,
+            self.winner.is_some(),
+        )
+    }
+
+    /// Whether some target's last word was a failure of its own: it might have served the request, and may yet.
+    fn may_help_later(&self) -> bool {
+        let last_words = self
+            .attempts
+            .iter()
+            .enumerate()
+            .filter(|(number, attempt)| {
+                let later = self.attempts.iter().skip(number + 1);
+                !later.into_iter().any(|other| other.is_at_place_of(attempt))
+            });
+        let mut failures =
+            last_words.filter_map(|(_, attempt)| attempt.result.as_ref()?.as_ref().err());
+        failures.any(AttemptFailure::is_targets_fault)
     }
 }
 
