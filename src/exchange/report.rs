@@ -121,8 +121,10 @@ impl Exchange {
                     .and_then(|attempt| self.target_of(attempt))
                     .map(|target| Arc::clone(&target.id)),
                 finish: winner.and_then(|winner| winner.finish),
-                first_token_ms: winner
-                    .and_then(|winner| winner.first_token_at)
+                first_token_ms: self
+                    .shown
+                    .first_token_at
+                    .or(winner.and_then(|winner| winner.first_token_at))
                     .map(|at| at.since(self.began_at)),
                 total_ms: now.since(self.began_at),
                 cost: cost.fold(MicroUsd(0.0), |sum, cost| sum + cost),

@@ -35,6 +35,8 @@ pub(super) struct Shown {
     gap: String,
     /// The failure of the answer that is being carried on, until another has taken over.
     pub broken: Option<AttemptFailure>,
+    /// When the client's answer began, where it was carried on.
+    pub first_token_at: Option<UnixMillis>,
     /// Targets that have carried it on, by id.
     pub continued_by: Vec<String>,
 }
@@ -124,6 +126,8 @@ impl Exchange {
                 self.shown.reasoning = self.shown.reasoning + usage.tokens.reasoning;
             }
             self.shown.broken = Some(failure.clone());
+            let began_at = self.attempts.get(attempt).and_then(|it| it.first_token_at);
+            self.shown.first_token_at = self.shown.first_token_at.or(began_at);
         }
         if !self.may_resume() {
             return false;

@@ -93,6 +93,18 @@ fn cutting_the_bytes_anywhere_changes_nothing() {
     }
 }
 
+#[test]
+fn the_first_token_of_an_answer_that_is_carried_on_is_its_first_targets() {
+    for name in ["continue_same_dialect", "continue_twice"] {
+        let path = folder("exchange").join(format!("{name}.script"));
+        let record = run(&parse(&fs::read_to_string(path).unwrap(), name), None).record;
+        let record = record.unwrap();
+        let first = record.attempts.first().unwrap().first_token_ms;
+        assert!(first.is_some() && record.attempts.len() > 1, "{name}");
+        assert_eq!(record.outcome.first_token_ms, first, "{name}");
+    }
+}
+
 /// What must not depend on how the network cut the bytes.
 fn ending(run: &Run) -> String {
     let record = run
