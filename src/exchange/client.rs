@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::chat::{Answer, AttemptFailure, Collector, Event, ProviderError};
+use crate::chat::{Answer, AttemptFailure, Collector, Event, ProviderError, Usage};
 use crate::dialects::{
     ArrayWriter, CONTEXT_TOO_LONG, ClientDialect, ClientError, Delivery, Endpoint, StreamEncoder,
     encode_answer, encode_completion, encode_end, encode_error, encode_error_event,
@@ -187,24 +187,32 @@ impl Client {
         (!bytes.is_empty()).then_some(bytes)
     }
 
-    /// The end of a whole answer that came as a stream: the end marker if the provider left it out, or all of it.
-    pub fn close(&mut self, is_within_an_event: bool) -> Option<Vec<u8>> {
-        let end = self.end(is_within_an_event);
+    /// The end of a whole answer that came as a stream: the end marker if the provider left it out, or all of it; with its
+    /// usage, where the provider did not count it and we tell it.
+    pub fn close(&mut self, is_within_an_event: bool, usage: Option<Usage>) -> Option<Vec<u8>> {
+        let end = self.end(is_within_an_event, usage);
         match &mut self.array {
             Some(array) => Some(finished(array, &end.unwrap_or_default())),
             None => end,
         }
     }
 
-    fn end(&mut self, is_within_an_event: bool) -> Option<Vec<u8>> {
+    fn end(&mut self, is_within_an_event: bool, usage: Option<Usage>) -> Option<Vec<u8>> {
         match std::mem::replace(&mut self.sink, Sink::Undecided) {
-            Sink::Collect(collector) => Some(self.encode(&collector.finish())),
+            Sink::Collect(collector) => {
+                let mut answer = collector.finish();
+                answer.usage = usage.or(answer.usage);
+                Some(self.encode(&answer))
+            }
             Sink::Undecided => None,
             Sink::Relay(_) | Sink::Encode(_) | Sink::Native if self.has_ended => None,
             Sink::Relay(_) => Some(encode_end(self.dialect)),
             Sink::Native => Some(behind(is_within_an_event, encode_end(self.dialect))),
             Sink::Encode(mut encoder) => {
                 let mut bytes = Vec::new();
+                if let Some(usage) = usage {
+                    encoder.push(&Event::Usage(usage), &mut bytes);
+                }
                 write_last_words(self.last_words.take(), &mut bytes);
                 encoder.push(&Event::End, &mut bytes);
                 Some(bytes)

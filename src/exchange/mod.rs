@@ -28,7 +28,7 @@ mod resume;
 
 use std::borrow::Cow;
 
-use crate::chat::{Answer, AttemptFailure, ProviderError};
+use crate::chat::{Answer, AttemptFailure, Event, ProviderError, Usage};
 use crate::config::Midstream;
 use crate::decide::{Candidate, Plan};
 use crate::dialects::{Endpoint, Room};
@@ -385,7 +385,21 @@ impl Exchange {
         if self.order.routing.route.midstream == Midstream::Continue {
             self.shown.take(&mut heard.events);
         }
+        let end = heard.events.iter().position(|event| *event == Event::End);
+        if let Some(end) = end
+            && let Some(usage) = self.estimate()
+        {
+            heard.events.insert(end, Event::Usage(usage));
+        }
         outputs.extend(self.client.show(&heard).map(Output::Emit));
+    }
+
+    /// The answer's usage, where the provider did not count it: a client of another dialect would be told of none.
+    fn estimate(&self) -> Option<Usage> {
+        let usage = self.attempts.get(self.winner?)?.usage()?;
+        usage
+            .is_estimated
+            .then(|| self.shown.with_rest(usage.tokens))
     }
 
     fn on_end(
@@ -413,8 +427,9 @@ impl Exchange {
             Ok(Ended::Whole { .. }) if self.is_to_be_replaced(attempt) => {
                 self.fail(attempt, filtered(), health, now, outputs);
             }
-            Ok(Ended::Whole { answer, body }) => {
+            Ok(Ended::Whole { mut answer, body }) => {
                 self.commit(attempt, health, now, outputs);
+                answer.usage = answer.usage.or_else(|| self.estimate());
                 let body = self.whole_body(attempt, &answer, body);
                 outputs.push(Output::Emit(body));
                 self.succeed(attempt, health, now);
@@ -446,7 +461,8 @@ impl Exchange {
         }
         let winner = self.attempts.get(attempt);
         let is_within_an_event = winner.is_some_and(Attempt::ends_within_an_event);
-        outputs.extend(self.client.close(is_within_an_event).map(Output::Emit));
+        let end = self.client.close(is_within_an_event, self.estimate());
+        outputs.extend(end.map(Output::Emit));
         self.succeed(attempt, health, now);
         self.finish(Ending::Completed, 200, None, now, outputs);
     }

@@ -98,6 +98,15 @@ impl Shown {
         }
     }
 
+    /// The usage of an answer that ends what was shown, where the provider did not count it.
+    pub fn with_rest(&self, rest: Usage) -> Usage {
+        Usage {
+            answer: self.answer + rest.answer,
+            reasoning: self.reasoning + rest.reasoning,
+            ..rest
+        }
+    }
+
     fn prefill(&self) -> Prefill<'_> {
         Prefill {
             text: self.text.trim_end(),
