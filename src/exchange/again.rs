@@ -1,7 +1,8 @@
 //! Asking the same target again: once at once after a server error, and once it may be asked after a rate limit.
 //!
 //! A server error is often one request's bad luck, so the target is asked once more, after a moment that differs from
-//! request to request, so that those that failed together do not come back together. A target that named a time is
+//! request to request, so that those that failed together do not come back together; unless the plan is so long that a
+//! later target would lose its turn by it. A target that named a time is
 //! never asked before it; it is waited for only when nothing else is left to ask, because whatever else there is may
 //! be asked now. Each such call is taken from the isolate's budget (`health/budget.rs`).
 //!
@@ -53,7 +54,7 @@ impl Exchange {
             return false;
         };
         let is_first = self.tries_of(place).count() == 1;
-        if !is_passing || !is_first || !self.may_add(health, now) {
+        if !is_passing || !is_first || !self.is_a_call_to_spare() || !self.may_add(health, now) {
             return false;
         }
         let draw = xxh3_64_with_seed(&attempt.to_le_bytes(), self.order.routing.seed.value);
@@ -104,6 +105,12 @@ impl Exchange {
         if self.send(again.place, health, now, outputs).is_err() {
             self.try_next(health, now, outputs);
         }
+    }
+
+    /// Whether one more call to a target that has failed leaves one for each target that has not been asked.
+    pub(super) fn is_a_call_to_spare(&self) -> bool {
+        let unasked = self.plan.order.len().saturating_sub(self.taken);
+        self.attempts.len() + unasked + self.order.fallbacks.len() < ATTEMPTS_MAX
     }
 
     pub(super) fn may_add(&self, health: &mut Health, now: UnixMillis) -> bool {

@@ -165,7 +165,9 @@ impl Exchange {
     ) -> bool {
         let place = self.attempts.get(attempt).map(|running| running.place);
         let is_last = self.taken >= self.plan.order.len() && self.order.fallbacks.is_empty();
-        let may_ask = |place: &usize| is_last || self.tries_of(*place).count() < TRIES_MAX;
+        let may_ask = |place: &usize| {
+            is_last || (self.is_a_call_to_spare() && self.tries_of(*place).count() < TRIES_MAX)
+        };
         place
             .filter(may_ask)
             .is_some_and(|place| self.send(place, health, now, outputs).is_ok())
