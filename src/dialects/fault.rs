@@ -82,6 +82,9 @@ const AWS_MODEL_NAMES: [&str; 2] = ["ModelErrorException", "ModelStreamErrorExce
 /// Anthropic's 400 for an answer that its filter stopped.
 const FLAGGED_PHRASE: &str = "flagged";
 const FILTER_PHRASE: &str = "blocked by content filtering policy";
+/// Gemini's 400 for a call from a country that it does not serve: Cloudflare's Hong Kong is known for it. It is about our place,
+/// as OpenAI's 403 is, and no fault of the request's.
+const PLACE_PHRASE: &str = "location is not supported";
 /// A 400 for an account that must pay first.
 const PAYMENT_PHRASES: [&str; 2] = [
     "credit balance is too low", // Anthropic
@@ -293,10 +296,10 @@ fn by_status(status: u16, retry_after: Option<Millis>, fault: &Fault) -> Attempt
         403 if fault.message.contains(FLAGGED_PHRASE) => AttemptFailure::ContentFiltered,
         401 | 403 => AttemptFailure::KeyRejected { status },
         402 => AttemptFailure::PaymentRequired,
-        // 410: a model that was withdrawn.
-        404 | 410 => AttemptFailure::NotFound,
-        // 499: cancelled, at Cohere, and not by us.
-        408 | 499 => AttemptFailure::ServerError {
+        // 405: a path that takes no such call. 410: a model that was withdrawn.
+        404 | 405 | 410 => AttemptFailure::NotFound,
+        // 409: a lock that was not free, which OpenAI's and Anthropic's SDKs try again. 499: cancelled, at Cohere, and not by us.
+        408 | 409 | 499 => AttemptFailure::ServerError {
             status,
             retry_after,
         },
@@ -325,7 +328,9 @@ fn by_words(status: u16, fault: &Fault) -> AttemptFailure {
     }
     if let Some(failure) = by_phrase(fault) {
         failure
-    } else if fault.has_name(&["invalid_api_key", "API_KEY_INVALID"]) {
+    } else if fault.has_name(&["invalid_api_key", "API_KEY_INVALID"])
+        || fault.message.contains(PLACE_PHRASE)
+    {
         AttemptFailure::KeyRejected { status }
     } else {
         AttemptFailure::Rejected { status }
