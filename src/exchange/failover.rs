@@ -1,5 +1,7 @@
 //! What follows a failed attempt: another key, the next target, the client's error, or the end of a broken stream.
 
+use serde::de::IgnoredAny;
+
 use super::again::TRIES_MAX;
 use super::attempt::{Attempt, Failed, Passage};
 use super::deadlines;
@@ -349,7 +351,8 @@ impl Exchange {
         self.finish(ending, status, Some(code), now, outputs);
     }
 
-    /// The caller's own mistake, in the provider's own bytes, where the caller speaks the provider's dialect.
+    /// The caller's own mistake, in the provider's own bytes, where the caller speaks the provider's dialect. What stands before
+    /// a provider may answer with a web page.
     fn refusal_as_it_came(&self) -> Option<Vec<u8>> {
         let (attempt, (failure, _)) = self.last_failure.as_ref()?;
         let running = self.attempts.get(*attempt)?;
@@ -357,7 +360,8 @@ impl Exchange {
         let is_callers = matches!(failure, AttemptFailure::Rejected { .. });
         let body = running
             .whole_refusal()
-            .filter(|_| is_callers && is_readable);
+            .filter(|_| is_callers && is_readable)
+            .filter(|body| serde_json::from_slice::<IgnoredAny>(body).is_ok());
         body.map(<[u8]>::to_vec)
     }
 
