@@ -11,7 +11,7 @@ use waypost::chat::Event;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
-use waypost::dialects::{ClientDialect, Delivery, Form, outline, parse_answer};
+use waypost::dialects::{ClientDialect, ClientHeaders, Delivery, Form, outline, parse_answer};
 use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, Routing};
 use waypost::health::{Health, Observation};
 use waypost::journal::{ConfigRevisions, Ending, Record};
@@ -133,6 +133,7 @@ fn order(program: &Program) -> Order {
         id: "wp-1".to_owned(),
         form: Form::Json,
         client: program.client,
+        headers: ClientHeaders::default(),
         delivery: Delivery::default(),
         prefix: outline.prefix.clone(),
         routing: routings.next().expect("a first route"),

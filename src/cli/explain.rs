@@ -23,7 +23,9 @@ use crate::chat::RequestError;
 use crate::classify::{Caller, LIMITS_HEADER, Traits, shortened};
 use crate::config::Route;
 use crate::decide::{Candidate, Seed, redirect};
-use crate::dialects::{Asked, ClientDialect, Delivery, Form, Outline, outline, recognise};
+use crate::dialects::{
+    Asked, ClientDialect, ClientHeaders, Delivery, Form, Outline, outline, recognise,
+};
 use crate::exchange::{Order, REDIRECTS_MAX, Routing};
 use crate::health::Health;
 use crate::journal::{ConfigRevisions, Decision, Explanation, Record, VERSION};
@@ -229,6 +231,7 @@ fn tell_request(arguments: &Arguments, body: &[u8], folder: &Folder) -> Result<T
         id: String::new(),
         form: Form::Json,
         client: dialect,
+        headers: ClientHeaders::default(),
         delivery: Delivery::default(),
         body: Vec::new(),
         prefix: outline.prefix.clone(),

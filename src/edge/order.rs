@@ -16,7 +16,8 @@ use crate::classify::{Caller, LIMITS_HEADER, Traits};
 use crate::config::{Catalogue, Route};
 use crate::decide::{Seed, redirect};
 use crate::dialects::{
-    Asked, ClientDialect, ClientError, Delivery, Endpoint, Form, GeminiAddress, Outline, outline,
+    Asked, ClientDialect, ClientError, ClientHeaders, Delivery, Endpoint, Form, GeminiAddress,
+    Outline, outline,
 };
 use crate::exchange::{Order, REDIRECTS_MAX, Routing};
 use crate::journal::ConfigRevisions;
@@ -80,6 +81,9 @@ impl Edge {
         Ok(Order {
             id: id.to_owned(),
             client: dialect,
+            headers: ClientHeaders::read(dialect, |name| {
+                self.request.headers().get(name).ok().flatten()
+            }),
             delivery,
             form,
             prefix: outline.prefix.clone(),

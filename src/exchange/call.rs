@@ -83,7 +83,10 @@ pub(super) fn call(
         quirks: target.quirks(),
         carried: target.carries(Some(order.client), order.endpoint()),
     };
-    let outgoing = outgoing(order, target, &shape)?;
+    let mut outgoing = outgoing(order, target, &shape)?;
+    if dialect == order.client.into() {
+        order.headers.write(&mut outgoing.headers);
+    }
     Ok(Call {
         url: url(
             &target.provider.base_url,

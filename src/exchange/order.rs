@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::classify::Traits;
 use crate::config::{Route, Target};
 use crate::decide::{Candidate, Plan, Seed, plan};
-use crate::dialects::{ClientDialect, Delivery, Endpoint, Form, Prefix};
+use crate::dialects::{ClientDialect, ClientHeaders, Delivery, Endpoint, Form, Prefix};
 use crate::health::{Health, View};
 use crate::journal::{ConfigRevisions, Decision, Explanation};
 use crate::units::UnixMillis;
@@ -15,6 +15,8 @@ use crate::units::UnixMillis;
 pub struct Order {
     pub id: String,
     pub client: ClientDialect,
+    /// What the client's headers say of the body.
+    pub headers: ClientHeaders,
     /// How the pieces of a streamed answer are held together.
     pub delivery: Delivery,
     /// The request as the client sent it.

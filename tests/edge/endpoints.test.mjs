@@ -221,6 +221,9 @@ describe('token counts', () => {
     assert.equal(response.headers.get('x-waypost-count'), 'provider');
     assert.ok(data.input_tokens > 0);
     assert.deepEqual(world.calls('first', own).map(({ path }) => path), ['/v1/messages/count_tokens']);
+    await anthropic().beta.messages.countTokens({ model: own, betas: ['some-beta-2026-11-22'], messages: [{ role: 'user', content: 'Hello' }] });
+    const { headers } = world.calls('first', own).at(-1);
+    assert.match(headers['anthropic-beta'], /some-beta-2026-11-22/);
     const other = await world.route([{ lab: 'first' }, { lab: 'second', dialect: 'anthropic' }]);
     const estimated = await count(other);
     assert.equal(estimated.response.headers.get('x-waypost-count'), 'estimate');

@@ -229,6 +229,7 @@ impl World {
             id: "wp-1".to_owned(),
             form: Form::Json,
             client: dialect,
+            headers: waypost::dialects::ClientHeaders::default(),
             delivery: waypost::dialects::Delivery::default(),
             body,
             prefix: outline.prefix,

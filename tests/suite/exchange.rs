@@ -4,6 +4,7 @@
 //! steps; `endpoint` where it is no conversation, and `boundary` where its body is a form. The clock is the script's; a tick comes exactly when the exchange asked for it. Every script also runs
 //! with its chunks cut at each byte, which must change neither what the client gets nor how it ends.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -13,7 +14,7 @@ use waypost::chat::AttemptFailure;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
-use waypost::dialects::{ClientDialect, Delivery, Dialect, Endpoint, Form, outline};
+use waypost::dialects::{ClientDialect, ClientHeaders, Delivery, Dialect, Endpoint, Form, outline};
 use waypost::exchange::{ATTEMPTS_MAX, Exchange, Input, Order, Output, ProviderHead, Routing};
 use waypost::health::{Health, Observation, View};
 use waypost::journal::{ConfigRevisions, Record};
@@ -43,6 +44,8 @@ struct Script {
     fallbacks: Vec<String>,
     /// The value of `x-waypost-limits`.
     limits: Option<String>,
+    /// The client's, by their names.
+    headers: BTreeMap<String, String>,
     /// Whether the isolate has used up what it may add to its requests.
     is_budget_spent: bool,
     /// Models whose streams have been sound so far.
@@ -153,6 +156,7 @@ fn run(script: &Script, cut: Option<usize>) -> Run {
         id: "wp-1".to_owned(),
         form: script.form.clone(),
         client: script.client,
+        headers: ClientHeaders::read(script.client, |name| script.headers.get(name).cloned()),
         delivery: script.delivery,
         body: script.request.clone().into_bytes(),
         prefix: outline.prefix.clone(),
@@ -259,8 +263,9 @@ impl Stage {
                 let body = String::from_utf8(call.body).unwrap();
                 let body = body.replace("\r\n", "\\r\\n");
                 let way = if may_relay { ", to be relayed" } else { "" };
+                let passed_on = passed_on(&call.headers);
                 Some(format!(
-                    "send {attempt} to {} with {secret}{way}: {body}",
+                    "send {attempt} to {} with {secret}{way}{passed_on}: {body}",
                     call.url
                 ))
             }
@@ -307,6 +312,16 @@ impl Stage {
             }
         }
     }
+}
+
+/// What only a client can have said, of a call's headers.
+fn passed_on(headers: &[(&str, Cow<str>)]) -> String {
+    let is_own = |(name, value): (&str, &str)| name == "anthropic-version" && value == "2023-06-01";
+    let headers = headers.iter().map(|(name, value)| (*name, &**value));
+    let passed_on = headers.filter(|it| it.0.starts_with("anthropic-") && !is_own(*it));
+    passed_on
+        .map(|(name, value)| format!(", {name}={value}"))
+        .collect()
 }
 
 fn summary(record: &Record) -> String {
@@ -374,6 +389,7 @@ fn parse(text: &str, name: &str) -> Script {
         route: String::new(),
         fallbacks: Vec::new(),
         limits: None,
+        headers: BTreeMap::new(),
         is_budget_spent: false,
         sound: Vec::new(),
         request: String::new(),
@@ -402,6 +418,10 @@ fn parse(text: &str, name: &str) -> Script {
             "fallback" => script.fallbacks.push(rest.to_owned()),
             "budget" => script.is_budget_spent = rest == "spent",
             "sound" => script.sound.push(rest.to_owned()),
+            "header" => {
+                let (name, value) = rest.split_once(' ').unwrap();
+                script.headers.insert(name.to_owned(), value.to_owned());
+            }
             "limits" => script.limits = Some(rest.to_owned()),
             "request" if script.form != Form::Json => {
                 script.request = rest.replace("\\r\\n", "\r\n");

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use waypost::classify::{Caller, Traits};
 use waypost::config::{Catalogue, Route};
 use waypost::decide::{Seed, SeedSource};
-use waypost::dialects::{Allowance, ClientDialect, Delivery, Form, ROOM_HEADERS, Room, outline};
+use waypost::dialects::{
+    Allowance, ClientDialect, ClientHeaders, Delivery, Form, ROOM_HEADERS, Room, outline,
+};
 use waypost::exchange::{Exchange, Input, Order, Output, ProviderHead, Routing};
 use waypost::health::Health;
 use waypost::journal::{ConfigRevisions, Record};
@@ -143,6 +145,7 @@ impl World {
             id: "wp-1".to_owned(),
             form: Form::Json,
             client: ClientDialect::OpenaiChat,
+            headers: ClientHeaders::default(),
             delivery: Delivery::default(),
             body: body.to_vec(),
             prefix: outline.prefix,

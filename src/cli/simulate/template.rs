@@ -6,7 +6,7 @@ use super::place::Pop;
 use crate::classify::{Caller, Traits};
 use crate::config::Route;
 use crate::decide::{Seed, SeedSource};
-use crate::dialects::{ClientDialect, Delivery, Form, Outline, Prefix, outline};
+use crate::dialects::{ClientDialect, ClientHeaders, Delivery, Form, Outline, Prefix, outline};
 use crate::exchange::{Order, ProviderHead, Routing};
 use crate::journal::ConfigRevisions;
 use crate::units::{Millis, Tokens, UnixMillis};
@@ -56,6 +56,7 @@ impl Template {
         Order {
             id: number.to_string(),
             client: ClientDialect::OpenaiChat,
+            headers: ClientHeaders::default(),
             delivery: Delivery::default(),
             form: Form::default(),
             body: BODY.to_vec(),
