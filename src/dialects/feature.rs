@@ -94,6 +94,10 @@ features! {
     FrequencyPenalty = "frequency_penalty" Droppable;
     PresencePenalty = "presence_penalty" Droppable;
     TopK = "top_k" Droppable;
+    /// How the answer's tokens are drawn: a `temperature` or a `top_p` other than 1, which is the default.
+    Sampling = "sampling" Droppable;
+    /// Both of them.
+    TopP = "top_p" Droppable;
     /// A temperature above 1. A dialect whose scale ends there gets 1.
     HighTemperature = "high_temperature" Droppable;
     /// How long the model shall think, in words or tokens.

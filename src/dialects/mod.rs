@@ -295,6 +295,22 @@ fn leave_out(request: &mut Request, carried: Features) {
     if !carried.has(Feature::ReasoningEffort) {
         request.effort = None;
     }
+    if !carried.has(Feature::Sampling) {
+        request.temperature = None;
+        request.top_p = None;
+    }
+    if !carried.has(Feature::TopK) {
+        request.top_k = None;
+    }
+    // A default is as good as nothing, and refused beside the other.
+    let is_default = |value: Option<f64>| value.is_none_or(|it| (it - 1.0).abs() < f64::EPSILON);
+    if !carried.has(Feature::TopP) && request.temperature.is_some() {
+        if is_default(request.temperature) && !is_default(request.top_p) {
+            request.temperature = None;
+        } else {
+            request.top_p = None;
+        }
+    }
     if !carried.has(Feature::ServiceTier) {
         request.service_tier = None;
     }

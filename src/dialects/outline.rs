@@ -131,6 +131,17 @@ impl Outline {
         self.audio_tokens = self.audio_tokens + Tokens(tokens);
     }
 
+    /// Takes a temperature or a `top_p`. Where both are asked for, `top_p` is what some models do without.
+    pub(super) fn sample(&mut self, value: f64, at: fmt::Arguments, top_p: fmt::Arguments) {
+        if (value - 1.0).abs() < f64::EPSILON {
+            return;
+        }
+        if self.asks.has(Feature::Sampling) {
+            self.ask(Feature::TopP, top_p);
+        }
+        self.ask(Feature::Sampling, at);
+    }
+
     pub(super) fn ask(&mut self, feature: Feature, field: fmt::Arguments) {
         self.asks.note(feature, field);
     }

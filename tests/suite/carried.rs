@@ -1,11 +1,15 @@
 //! `docs/dialects.md` says of every feature what each dialect carries, and says what the code does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
 use waypost::config::{Catalogue, Route};
-use waypost::dialects::{ClientDialect, Dialect, Endpoint, Feature};
+use waypost::dialects::{
+    ClientDialect, Dialect, Endpoint, Feature, Quirks, Shape, encode_request, outline,
+};
+use waypost::units::Tokens;
 
 use super::expect::Report;
 
@@ -90,4 +94,66 @@ fn what_some_models_alone_take_goes_to_those_whose_abilities_name_it() {
     assert!(carries("mistral", "", Feature::ServiceTier));
     assert!(carries("vertex", "", Feature::Metadata));
     assert!(!carries("gemini", "", Feature::Metadata));
+}
+
+/// What a model is sent of how its answer's tokens shall be drawn, and what is named as dropped.
+#[test]
+fn a_model_is_told_how_to_draw_as_far_as_it_can_be() {
+    let asked = [("0.5", "0.9", "9"), ("1", "0.9", "9"), ("0.5", "1.0", "9")];
+    let all = ["sampling", "top_p", "top_k"];
+    let expected = [
+        (
+            "claude-sonnet-4-0",
+            [
+                ("0.5 0.9 9", vec![]),
+                ("1.0 0.9 9", vec![]),
+                ("0.5 1.0 9", vec![]),
+            ],
+        ),
+        (
+            "claude-sonnet-4-5",
+            [
+                ("0.5 - 9", vec!["top_p"]),
+                ("- 0.9 9", vec![]),
+                ("0.5 - 9", vec![]),
+            ],
+        ),
+        (
+            "claude-opus-4-7",
+            [
+                ("- - -", all.to_vec()),
+                ("- - -", vec!["sampling", "top_k"]),
+                ("- - -", vec!["sampling", "top_k"]),
+            ],
+        ),
+    ];
+    for (model, outcomes) in expected {
+        for ((temperature, top_p, top_k), (sent, dropped)) in asked.iter().zip(outcomes) {
+            let body = format!(
+                r#"{{"model": "r", "top_p": {top_p}, "temperature": {temperature}, "top_k": {top_k}, "messages": [{{"role": "user", "content": "hi"}}]}}"#
+            );
+            let client = ClientDialect::OpenaiChat;
+            let carried = Dialect::Anthropic.carries_to(model, Quirks::NONE);
+            let shape = Shape {
+                model,
+                is_streaming: false,
+                answer_tokens_default: Tokens(9),
+                prefill: None,
+                quirks: Quirks::NONE,
+                carried,
+            };
+            let body = body.as_bytes();
+            let wire = encode_request(client, Dialect::Anthropic, body, &shape).unwrap();
+            let wire: Value = serde_json::from_slice(&wire.body).unwrap();
+            let told = ["temperature", "top_p", "top_k"]
+                .map(|name| wire.get(name).map_or("-".to_owned(), Value::to_string));
+            assert_eq!(told.join(" "), sent, "{model}");
+            let asks = outline(client, body).unwrap().asks;
+            let named: BTreeSet<_> = asks
+                .dropped(carried)
+                .map(|ask| ask.feature.name())
+                .collect();
+            assert_eq!(named, dropped.into_iter().collect(), "{model}");
+        }
+    }
 }

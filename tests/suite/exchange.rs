@@ -319,9 +319,8 @@ fn passed_on(headers: &[(&str, Cow<str>)]) -> String {
     let is_own = |(name, value): (&str, &str)| name == "anthropic-version" && value == "2023-06-01";
     let headers = headers.iter().map(|(name, value)| (*name, &**value));
     let passed_on = headers.filter(|it| it.0.starts_with("anthropic-") && !is_own(*it));
-    passed_on
-        .map(|(name, value)| format!(", {name}={value}"))
-        .collect()
+    let passed_on = passed_on.map(|(name, value)| format!(", {name}={value}"));
+    passed_on.collect::<Vec<_>>().concat()
 }
 
 fn summary(record: &Record) -> String {

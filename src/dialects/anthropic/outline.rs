@@ -163,7 +163,8 @@ impl<'a> Reader<'a> for MessagesReader {
                 read::object::<Typed>(raw, at, "an object with `type`")?;
             }
             "temperature" | "top_p" => {
-                read::number(raw, at)?;
+                let value = read::number(raw, at)?;
+                self.outline.sample(value, at, format_args!("top_p"));
             }
             "mcp_servers" if raw.get() == "[]" => {}
             "mcp_servers" => self.outline.ask(Feature::ProviderTools, at),

@@ -102,7 +102,8 @@ impl<'a> Reader<'a> for PromptReader {
                 }
             }
             "temperature" | "top_p" => {
-                read::number(raw, at)?;
+                let value = read::number(raw, at)?;
+                outline.sample(value, at, format_args!("top_p"));
             }
             _ => self.others(key, raw, at)?,
         }

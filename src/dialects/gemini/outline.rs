@@ -323,6 +323,9 @@ impl ContentsReader {
         for (number, name) in [(config.temperature, "temperature"), (config.top_p, "topP")] {
             let at = format_args!("{at}.{name}");
             let number = read::optional(number, at, read::number)?;
+            if let Some(number) = number {
+                outline.sample(number, at, format_args!("generationConfig.topP"));
+            }
             if name == "temperature" && number.is_some_and(|number| number > 1.0) {
                 outline.ask(Feature::HighTemperature, at);
             }

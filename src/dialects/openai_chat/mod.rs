@@ -24,7 +24,7 @@ pub(super) use error::{WireError, encode_error};
 pub(super) use logprob::{ReadLogprob, WireLogprob, wire_logprobs};
 pub(super) use outline::{
     Typed, note_file, note_format, note_setting, note_strict, note_temperature, note_tool_choice,
-    outline,
+    note_top_p, outline,
 };
 pub(super) use request::{
     IMAGE_EXPECTED, NamedFunction, WireFile, WireFunction, WireSchema, cache_marker, document_of,

@@ -391,9 +391,7 @@ impl ChatReader {
             "stop" => return self.stop(raw),
             "tool_choice" => note_tool_choice(&mut self.outline, raw, at)?,
             "temperature" => note_temperature(&mut self.outline, raw)?,
-            "top_p" => {
-                read::number(raw, at)?;
-            }
+            "top_p" => note_top_p(&mut self.outline, raw)?,
             "parallel_tool_calls" => {
                 read::flag(raw, at)?;
             }
@@ -455,9 +453,18 @@ pub(in super::super) fn note_temperature(
     raw: Raw,
 ) -> Result<(), RequestError> {
     let at = format_args!("temperature");
-    if read::number(raw, at)? > 1.0 {
+    let temperature = read::number(raw, at)?;
+    outline.sample(temperature, at, format_args!("top_p"));
+    if temperature > 1.0 {
         outline.ask(Feature::HighTemperature, at);
     }
+    Ok(())
+}
+
+pub(in super::super) fn note_top_p(outline: &mut Outline, raw: Raw) -> Result<(), RequestError> {
+    let at = format_args!("top_p");
+    let top_p = read::number(raw, at)?;
+    outline.sample(top_p, at, at);
     Ok(())
 }
 

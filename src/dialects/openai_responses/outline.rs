@@ -15,6 +15,7 @@ use super::super::ClientDialect;
 use super::super::feature::Feature;
 use super::super::openai_chat::{
     Typed, note_file, note_format, note_setting, note_strict, note_temperature, note_tool_choice,
+    note_top_p,
 };
 use super::super::outline::{Message, Outline, Reader, scan};
 use super::super::prefix::{Lane, Trail};
@@ -367,9 +368,7 @@ impl ResponsesReader {
         match key {
             "tool_choice" => note_tool_choice(&mut self.outline, raw, at)?,
             "temperature" => note_temperature(&mut self.outline, raw)?,
-            "top_p" => {
-                read::number(raw, at)?;
-            }
+            "top_p" => note_top_p(&mut self.outline, raw)?,
             "parallel_tool_calls" => {
                 read::flag(raw, at)?;
             }
