@@ -25,6 +25,7 @@ mod suite {
     mod layers;
     mod limits;
     mod messages;
+    mod models;
     mod quirks;
     mod readers;
     mod recognise;

@@ -113,6 +113,8 @@ features! {
     GoogleReasoning = "google_reasoning" Droppable;
     /// Where the provider shall end what it caches of the prompt.
     CacheMarkers = "cache_markers" Droppable;
+    /// What of former turns the provider shall forget, to spare tokens.
+    ContextEdits = "context_edits" Droppable;
     /// Which prompts share a cache.
     CacheKey = "cache_key" Droppable;
     ServiceTier = "service_tier" Droppable;

@@ -14,6 +14,7 @@
 //! (`providers/`).
 
 mod anthropic;
+mod arguments_schema;
 mod bedrock;
 mod carried;
 mod client_error;
@@ -24,6 +25,7 @@ mod endpoint;
 mod estimate;
 mod fault;
 mod feature;
+mod fit;
 mod gemini;
 mod header;
 mod openai_chat;
@@ -36,6 +38,7 @@ mod recognise;
 mod room;
 mod splice;
 mod stream;
+mod strict_schema;
 mod user_text;
 
 use std::borrow::Cow;
@@ -278,7 +281,7 @@ fn translate(
         _ => Cow::Borrowed(body),
     };
     let mut request = parse_request(client, &body)?;
-    leave_out(&mut request, shape.carried);
+    fit::fit(&mut request, provider, shape.carried);
     if let Some(prefill) = shape.prefill {
         let begun = AssistantMessage {
             parts: vec![Part::Text(prefill.text.into())],
@@ -288,35 +291,6 @@ fn translate(
         request.answer_tokens_max = request.answer_tokens_max.map(|limit| prefill.rest(limit));
     }
     encode_parsed(provider, &request, shape)
-}
-
-/// Takes away what some models of a dialect take and this target does not.
-fn leave_out(request: &mut Request, carried: Features) {
-    if !carried.has(Feature::ReasoningEffort) {
-        request.effort = None;
-    }
-    if !carried.has(Feature::Sampling) {
-        request.temperature = None;
-        request.top_p = None;
-    }
-    if !carried.has(Feature::TopK) {
-        request.top_k = None;
-    }
-    // A default is as good as nothing, and refused beside the other.
-    let is_default = |value: Option<f64>| value.is_none_or(|it| (it - 1.0).abs() < f64::EPSILON);
-    if !carried.has(Feature::TopP) && request.temperature.is_some() {
-        if is_default(request.temperature) && !is_default(request.top_p) {
-            request.temperature = None;
-        } else {
-            request.top_p = None;
-        }
-    }
-    if !carried.has(Feature::ServiceTier) {
-        request.service_tier = None;
-    }
-    if !carried.has(Feature::Metadata) {
-        request.metadata.clear();
-    }
 }
 
 /// The first labels that a provider takes. `is_taken` is asked of a key and its value.

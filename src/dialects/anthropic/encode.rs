@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::Shape;
+use super::super::arguments_schema::arguments_schema;
 use super::super::closed_schema::closed;
 use super::super::read::Json;
 use crate::chat::{
@@ -34,8 +35,6 @@ use crate::units::Tokens;
 const TEMPERATURE_MAX: f64 = 1.0;
 /// The longest answer with its thoughts, where the client names none.
 const THINKING_TOKENS_DEFAULT: Tokens = Tokens(16_384);
-/// The schema of a tool whose client gave none: no arguments.
-const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
 #[derive(Serialize)]
 struct WireRequest<'a> {
@@ -167,7 +166,7 @@ struct WireTool<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    input_schema: Json<'a>,
+    input_schema: Cow<'a, RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_control: Option<CacheControl<'a>>,
 }
@@ -421,7 +420,7 @@ fn tool<'a>(tool: &'a Tool<'a>) -> WireTool<'a> {
     WireTool {
         name: &tool.name,
         description: tool.description.as_deref(),
-        input_schema: Json(tool.parameters.map_or(NO_ARGUMENTS, |schema| schema.get())),
+        input_schema: arguments_schema(tool.parameters),
         cache_control: tool.cache_marker.as_ref().map(CacheControl::from),
     }
 }

@@ -171,6 +171,7 @@ impl<'a> Reader<'a> for MessagesReader {
             "container" => self.outline.ask(Feature::Stored, at),
             "top_k" => self.outline.ask(Feature::TopK, at),
             "thinking" => self.outline.ask(Feature::ReasoningEffort, at),
+            "context_management" => self.context_edits(raw)?,
             "service_tier" if raw.get() == "\"auto\"" => {}
             "service_tier" => self.outline.ask(Feature::ServiceTier, at),
             _ => self.outline.ask(Feature::ProviderOnly, at),
@@ -351,6 +352,26 @@ impl MessagesReader {
             self.outline.text.push_json(raw);
             Ok(())
         })
+    }
+
+    /// Those that clear tools' results and thoughts spare tokens; another, as one that sums up, changes what is answered.
+    fn context_edits(&mut self, raw: Raw) -> Result<(), RequestError> {
+        let at = format_args!("context_management");
+        let [edits] = read::fields(Some(raw), ["edits"]);
+        let mut feature = Feature::ContextEdits;
+        if let Some(edits) = edits {
+            read::each(edits, format_args!("{at}.edits"), &mut |index, raw| {
+                let at = format_args!("{at}.edits[{index}]");
+                let edit: Typed = read::object(raw, at, "an object with `type`")?;
+                let is_clearing = |kind: Raw| kind.get().starts_with("\"clear_");
+                if !edit.kind.is_some_and(is_clearing) {
+                    feature = Feature::ProviderOnly;
+                }
+                Ok(())
+            })?;
+        }
+        self.outline.ask(feature, at);
+        Ok(())
     }
 
     fn mark(&mut self, part: &Typed, at: fmt::Arguments) {

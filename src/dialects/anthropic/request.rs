@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::super::openai_chat::{cache_marker, effort, read_setting};
 use super::super::read::{self, Kind, Object, Raw, Text};
+use super::super::strict_schema::is_strict;
 use crate::chat::{
     AssistantMessage, Document, DocumentSource, Effort, Format, Image, Message, Part, Reasoning,
     Request, RequestError, RequestedCall, Seal, SealForm, Signer, Tool, ToolChoice, ToolResult,
@@ -206,8 +207,8 @@ pub(in super::super) fn parse_request(body: &[u8]) -> Result<Request<'_>, Reques
         request.format = config.format.map(|format| Format::JsonSchema {
             name: None,
             schema: format.schema,
-            // This dialect promises that the answer follows the schema; OpenAI's must be asked to.
-            strict: Some(true),
+            // This dialect promises that the answer follows the schema; OpenAI's must be asked to, where it can be.
+            strict: Some(is_strict(format.schema)),
         });
     }
     if let Some(stops) = wire.stop_sequences {
@@ -458,7 +459,9 @@ fn tool<'a>(raw: Raw<'a>, at: fmt::Arguments) -> Result<Tool<'a>, RequestError> 
         name: wire.name.0,
         description: wire.description.map(|text| text.0),
         parameters: wire.input_schema,
-        strict: wire.strict.map(|strict| strict.get() == "true"),
+        strict: wire
+            .strict
+            .map(|strict| strict.get() == "true" && wire.input_schema.is_some_and(is_strict)),
         cache_marker: wire.cache_control.and_then(cache_marker),
     })
 }

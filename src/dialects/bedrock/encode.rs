@@ -2,7 +2,7 @@
 //!
 //! What the API has no words for is refused here, and another target is asked: images by URL or of another format than
 //! its four, documents of another than its nine, without any text beside them, or outside of a user's turn, any JSON
-//! without a schema, a choice of no tool where earlier turns called some, and such turns without the tools themselves,
+//! without a schema, a conversation that the assistant begins, a choice of no tool where earlier turns called some, and such turns without the tools themselves,
 //! which the API demands beside them. That one call at most be made cannot be said either; the answer's first alone is
 //! passed on then.
 //!
@@ -22,8 +22,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::super::arguments_schema::arguments_schema;
 use super::super::closed_schema::closed;
 use super::super::read::Json;
 use super::super::{Dialect, Feature, Features, Shape, labels_that};
@@ -40,8 +42,6 @@ const TEMPERATURE_MAX: f64 = 1.0;
 const CALL_ID_BYTES_MAX: usize = 64;
 const LABELS_MAX: usize = 16;
 const LABEL_CHARS_MAX: usize = 256;
-/// The schema of a tool whose client gave none: no arguments.
-const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -126,7 +126,7 @@ struct ToolSpec<'a> {
 
 #[derive(Serialize)]
 struct Schema<'a> {
-    json: Json<'a>,
+    json: Cow<'a, RawValue>,
 }
 
 #[derive(Serialize)]
@@ -180,6 +180,15 @@ pub(in super::super) fn encode_request(
         return Err(RequestError::Invalid {
             field: "messages".to_owned(),
             expected: "a message of the user with some content".to_owned(),
+        });
+    }
+    if messages
+        .first()
+        .is_some_and(|first| first.role == Role::Assistant)
+    {
+        return Err(RequestError::NotTranslatable {
+            field: "messages".to_owned(),
+            dialect: Dialect::Bedrock.name(),
         });
     }
     trim_prefill(&mut messages);
@@ -349,7 +358,7 @@ fn tool<'a>(tool: &'a Tool<'a>) -> WireTool<'a> {
         name: &tool.name,
         description: description.filter(|text| !text.is_empty()),
         input_schema: Schema {
-            json: Json(tool.parameters.map_or(NO_ARGUMENTS, |schema| schema.get())),
+            json: arguments_schema(tool.parameters),
         },
     })
 }

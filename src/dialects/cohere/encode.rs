@@ -16,8 +16,10 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::super::read::{Json, Raw};
+use super::super::arguments_schema::arguments_schema;
+use super::super::read::Raw;
 use super::super::{Dialect, Shape, written};
 use crate::chat::{
     AssistantMessage, Document, DocumentSource, Effort, Format, Image, Message, Part, Request,
@@ -32,8 +34,6 @@ const TOP_K_MAX: u32 = 500;
 const PENALTY_MAX: f64 = 1.0;
 /// Texts in `stop_sequences`.
 const STOP_MAX: usize = 5;
-/// The schema of a tool whose client gave none: no arguments. The API demands one.
-const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
 #[derive(Serialize)]
 struct WireRequest<'a> {
@@ -168,7 +168,7 @@ struct WireDefinition<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    parameters: Json<'a>,
+    parameters: Cow<'a, RawValue>,
 }
 
 #[derive(Serialize)]
@@ -200,7 +200,12 @@ pub(in super::super) fn encode_request(
         messages: request.messages.iter().map(message).collect(),
         tools: request.tools.iter().map(tool).collect(),
         strict_tools: is_strict.then_some(true),
-        tool_choice: request.tool_choice.as_ref().and_then(choice),
+        // A choice without tools means nothing.
+        tool_choice: request
+            .tool_choice
+            .as_ref()
+            .filter(|_| !request.tools.is_empty())
+            .and_then(choice),
         response_format: request.format.as_ref().map(format),
         max_tokens: request.answer_tokens_max,
         stop_sequences: &request.stop,
@@ -375,7 +380,7 @@ fn tool<'a>(tool: &'a Tool<'a>) -> WireTool<'a> {
         function: WireDefinition {
             name: &tool.name,
             description: tool.description.as_deref(),
-            parameters: Json(tool.parameters.map_or(NO_ARGUMENTS, |schema| schema.get())),
+            parameters: arguments_schema(tool.parameters),
         },
     }
 }

@@ -11,6 +11,9 @@
 //!   (<https://ai.google.dev/gemini-api/docs/structured-output>).
 //! - Gemini 3 refuses a turn of calls without the signature of the thoughts before them, and names the value for calls
 //!   that it has not made; a signature that came with a call goes back on it (<https://ai.google.dev/gemini-api/docs/thought-signatures>). Its forerunners ask for none.
+//! - Models before Gemini 3 refuse a JSON format beside functions, so such a request is refused here
+//!   (<https://github.com/googleapis/python-genai/issues/867>), and images in a function's response, which follow behind the results in a
+//!   turn of their own (<https://github.com/google-gemini/gemini-cli/issues/19436>).
 //! - That one call at most be made cannot be said; the answer's first alone is passed on then.
 //!
 //! The client's name for its end user is not carried: there is no field for it.
@@ -28,8 +31,8 @@ use crate::chat::{AssistantMessage, Message, Request, RequestError, Tool, ToolCh
 
 /// What stands for the signature of a call that Gemini has not made.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
-/// The beginnings of names of models that know nothing of signatures.
-const UNSIGNED: [&str; 3] = ["gemini-1", "gemini-2", "gemma"];
+/// The beginnings of names of models before Gemini 3.
+const OLDER: [&str; 3] = ["gemini-1", "gemini-2", "gemma"];
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WireRequest<'a> {
@@ -97,7 +100,11 @@ pub(in super::super) fn encode_request(
     if !request.messages.iter().all(is_known) {
         return Err(unspoken("messages"));
     }
-    let contents = turns(&request.messages, shape)?;
+    let is_older = OLDER.iter().any(|old| shape.model.starts_with(old));
+    if is_older && request.format.is_some() && !request.tools.is_empty() {
+        return Err(unspoken("response_format"));
+    }
+    let contents = turns(&request.messages, is_older)?;
     if contents.is_empty() {
         return Err(RequestError::Invalid {
             field: "messages".to_owned(),
@@ -140,20 +147,33 @@ fn instructions<'a>(messages: &'a [Message<'a>]) -> Option<Instructions<'a>> {
     (!parts.is_empty()).then_some(Instructions { parts })
 }
 
-fn turns<'a>(messages: &'a [Message<'a>], shape: &Shape) -> Result<Vec<Turn<'a>>, RequestError> {
-    let is_signed = !UNSIGNED.iter().any(|old| shape.model.starts_with(old));
+fn turns<'a>(messages: &'a [Message<'a>], is_older: bool) -> Result<Vec<Turn<'a>>, RequestError> {
+    // What functions returned besides text, until the results end.
+    let mut shown: Vec<Part> = Vec::new();
     let mut names = BTreeMap::new();
     let mut turns: Vec<Turn> = Vec::with_capacity(messages.len());
     for message in messages {
+        if !matches!(message, Message::ToolResult(_)) {
+            push_shown(&mut shown, &mut turns);
+        }
         let (role, parts): (_, Vec<Part>) = match message {
             Message::System(_) => continue,
             Message::User(parts) => ("user", parts.iter().filter_map(part).collect()),
             Message::Assistant(message) => {
                 let called = message.calls.iter();
                 names.extend(called.map(|call| (&*call.id, &*call.name)));
-                ("model", model(message, is_signed)?)
+                ("model", model(message, !is_older)?)
             }
-            Message::ToolResult(result) => ("user", vec![response(result, &names)?]),
+            Message::ToolResult(result) => {
+                let mut outcome = outcome(result, &names)?;
+                if is_older {
+                    shown.append(&mut outcome.parts);
+                }
+                let part = Part::Response {
+                    function_response: outcome,
+                };
+                ("user", vec![part])
+            }
         };
         match turns.last_mut() {
             _ if parts.is_empty() => {}
@@ -161,7 +181,19 @@ fn turns<'a>(messages: &'a [Message<'a>], shape: &Shape) -> Result<Vec<Turn<'a>>
             _ => turns.push(Turn { role, parts }),
         }
     }
+    push_shown(&mut shown, &mut turns);
     Ok(turns)
+}
+
+/// In a turn of its own: beside a result it would count as one.
+fn push_shown<'a>(shown: &mut Vec<Part<'a>>, turns: &mut Vec<Turn<'a>>) {
+    if !shown.is_empty() {
+        let parts = std::mem::take(shown);
+        turns.push(Turn {
+            role: "user",
+            parts,
+        });
+    }
 }
 
 fn model<'a>(
@@ -198,10 +230,10 @@ fn model<'a>(
     Ok(parts)
 }
 
-fn response<'a>(
+fn outcome<'a>(
     result: &'a ToolResult<'a>,
     names: &BTreeMap<&'a str, &'a str>,
-) -> Result<Part<'a>, RequestError> {
+) -> Result<Outcome<'a>, RequestError> {
     let call_id = &*result.call_id;
     let name = names.get(call_id).ok_or_else(|| unspoken("tool_call_id"))?;
     let mut texts = Vec::new();
@@ -216,17 +248,15 @@ fn response<'a>(
         [one] => std::mem::take(one),
         several => Cow::Owned(several.join("\n")),
     };
-    Ok(Part::Response {
-        function_response: Outcome {
-            id: call_id,
-            name,
-            response: if result.is_error {
-                Returned::Error(text)
-            } else {
-                Returned::Output(text)
-            },
-            parts: files,
+    Ok(Outcome {
+        id: call_id,
+        name,
+        response: if result.is_error {
+            Returned::Error(text)
+        } else {
+            Returned::Output(text)
         },
+        parts: files,
     })
 }
 

@@ -1,7 +1,9 @@
 //! Writes `generationConfig` and the settings beside it.
 //!
 //! - How much to think is a level, as models from Gemini 3 on take it; those before them take a budget, which a quirk of
-//!   the model says (<https://ai.google.dev/gemini-api/docs/thinking>). Whoever asks for thoughts is shown them.
+//!   the model says (<https://ai.google.dev/gemini-api/docs/thinking>). Whoever asks for thoughts is shown them. The lowest level,
+//!   `MINIMAL`, some models refuse, Gemini's Pro and Flash from 3.7 on (same page, 2026-11-22); `LOW` is taken by all.
+//!   No budget at all is refused by 2.5 Pro, whose least is 128 tokens.
 //! - A seed has 32 bits here; a longer one is cut, since it only has to be the same each time.
 //! - `topK` ends at 64, which today's models use themselves; older ones refused more than 40.
 //! - Penalties are not sent: since Gemini 2.5 models refuse a request that has them
@@ -21,6 +23,15 @@ use crate::chat::{Effort, Format, Request};
 use crate::units::Tokens;
 
 const TOP_K_MAX: u32 = 64;
+/// The beginnings of names of Gemini's models that know the lowest level.
+const MINIMAL: [&str; 4] = [
+    "gemini-3-flash",
+    "gemini-3.1-flash",
+    "gemini-3.5",
+    "gemini-3.6",
+];
+/// What Gemini 2.5 Pro thinks at least, in tokens.
+const PRO_BUDGET_MIN: Tokens = Tokens(128);
 const LABELS_MAX: usize = 64;
 const LABEL_BYTES_MAX: usize = 63;
 
@@ -90,7 +101,13 @@ pub(super) fn generation<'a>(request: &'a Request<'a>, shape: &Shape) -> WireGen
         response_json_schema: schema,
         response_logprobs: request.logprobs.map(|_| true),
         logprobs: request.logprobs.filter(|count| *count > 0),
-        thinking_config: request.effort.map(|effort| thinking(effort, takes_budget)),
+        thinking_config: request.effort.map(|effort| {
+            if takes_budget {
+                thinking_budget(effort, shape.model)
+            } else {
+                thinking_level(effort, shape.model)
+            }
+        }),
     }
 }
 
@@ -102,17 +119,39 @@ fn seed(asked: i64) -> i64 {
     }
 }
 
-fn thinking(effort: Effort, takes_budget: bool) -> WireThinking {
+/// Thoughts are shown to whoever asks for some.
+fn thinking_level(effort: Effort, model: &str) -> WireThinking {
     let level = match effort.word() {
         "none" | "minimal" => "MINIMAL",
         "low" => "LOW",
         "medium" => "MEDIUM",
         _ => "HIGH",
     };
+    let is_least = level == "MINIMAL";
+    let takes_least = MINIMAL.iter().any(|name| model.starts_with(name));
+    let takes_least = takes_least || !model.starts_with("gemini-");
     WireThinking {
-        include_thoughts: (level != "MINIMAL").then_some(true),
-        thinking_level: (!takes_budget).then_some(level),
-        thinking_budget: takes_budget.then(|| effort.budget().unwrap_or_default()),
+        include_thoughts: (!is_least).then_some(true),
+        thinking_level: Some(if is_least && !takes_least {
+            "LOW"
+        } else {
+            level
+        }),
+        thinking_budget: None,
+    }
+}
+
+fn thinking_budget(effort: Effort, model: &str) -> WireThinking {
+    let is_least = matches!(effort.word(), "none" | "minimal");
+    let least = if model.contains("-pro") {
+        PRO_BUDGET_MIN
+    } else {
+        Tokens(0)
+    };
+    WireThinking {
+        include_thoughts: (!is_least).then_some(true),
+        thinking_level: None,
+        thinking_budget: Some(effort.budget().unwrap_or_default().max(least)),
     }
 }
 

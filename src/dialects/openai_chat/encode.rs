@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::read::Raw;
 use super::super::{Quirk, Shape, written};
@@ -24,6 +25,7 @@ use crate::units::Tokens;
 const SCHEMA_NAME: &str = "answer";
 /// The name of a file whose client gave none.
 pub(in super::super) const FILE_NAME: &str = "document.pdf";
+const USER_CHARS_MAX: usize = 64;
 
 #[derive(Serialize)]
 struct WireRequest<'a> {
@@ -68,7 +70,7 @@ struct WireRequest<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: &'a BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
+    user: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,13 +206,21 @@ pub(in super::super) fn encode_request(
     let quirks = shape.quirks;
     let is_newer = quirks.limit_name() == Some("max_completion_tokens");
     let refuses = |parallel: bool| parallel && quirks.has(Quirk::NoParallelToolCalls);
+    let has_tools = !request.tools.is_empty();
     let asks_usage = shape.is_streaming && !quirks.has(Quirk::NoStreamUsage);
     let wire = WireRequest {
         model: shape.model,
         messages: messages(&request.messages),
         tools: request.tools.iter().map(tool).collect(),
-        tool_choice: request.tool_choice.as_ref().map(choice),
-        parallel_tool_calls: request.parallel_tool_calls.filter(|it| !refuses(*it)),
+        // Without tools OpenAI refuses both, and they mean nothing.
+        tool_choice: request
+            .tool_choice
+            .as_ref()
+            .filter(|_| has_tools)
+            .map(choice),
+        parallel_tool_calls: request
+            .parallel_tool_calls
+            .filter(|it| has_tools && !refuses(*it)),
         response_format: request.format.as_ref().map(format),
         max_tokens: request.answer_tokens_max.filter(|_| !is_newer),
         max_completion_tokens: request.answer_tokens_max.filter(|_| is_newer),
@@ -227,13 +237,22 @@ pub(in super::super) fn encode_request(
         prompt_cache_key: request.cache_key.as_deref(),
         service_tier: request.service_tier.as_deref(),
         metadata: &request.metadata,
-        user: request.user.as_deref(),
+        user: request.user.as_deref().map(end_user),
         stream: shape.is_streaming.then_some(true),
         stream_options: asks_usage.then_some(StreamOptions {
             include_usage: true,
         }),
     };
     written(&wire)
+}
+
+/// The client's name for its end user. OpenAI takes 64 characters and asks for a hash anyway, so a longer one becomes that: Claude
+/// Code's has some 150 (<https://platform.openai.com/docs/guides/safety-best-practices#implement-safety-identifiers>).
+pub(in super::super) fn end_user(name: &str) -> Cow<'_, str> {
+    if name.chars().count() > USER_CHARS_MAX {
+        return Cow::Owned(format!("user_{:016x}", xxh3_64(name.as_bytes())));
+    }
+    Cow::Borrowed(name)
 }
 
 fn messages<'a>(messages: &'a [Message<'a>]) -> Vec<WireMessage<'a>> {

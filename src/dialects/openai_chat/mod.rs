@@ -19,7 +19,7 @@ mod usage;
 
 pub(super) use answer::{encode_answer, finish_word, parse_answer};
 pub(super) use citation::{ReadAnnotation, WireCitation, flat};
-pub(super) use encode::{FILE_NAME, encode_request, titled};
+pub(super) use encode::{FILE_NAME, encode_request, end_user, titled};
 pub(super) use error::{WireError, encode_error};
 pub(super) use logprob::{ReadLogprob, WireLogprob, wire_logprobs};
 pub(super) use outline::{

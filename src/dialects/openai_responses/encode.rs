@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::openai_chat::{FILE_NAME, titled};
+use super::super::openai_chat::{FILE_NAME, end_user, titled};
 use super::super::read::Raw;
 use super::super::{Dialect, Shape, written};
 use super::request::LOGPROBS;
@@ -56,7 +56,7 @@ struct WireRequest<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: &'a BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
+    user: Option<Cow<'a, str>>,
     store: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<bool>,
@@ -192,7 +192,12 @@ pub(in super::super) fn encode_request(
         model: shape.model,
         input,
         tools: request.tools.iter().map(tool).collect(),
-        tool_choice: request.tool_choice.as_ref().map(choice),
+        // Some are refused without tools, and none means anything.
+        tool_choice: request
+            .tool_choice
+            .as_ref()
+            .filter(|_| !request.tools.is_empty())
+            .map(choice),
         parallel_tool_calls: request.parallel_tool_calls,
         text: text(request),
         max_output_tokens: request.answer_tokens_max,
@@ -206,7 +211,7 @@ pub(in super::super) fn encode_request(
         prompt_cache_key: request.cache_key.as_deref(),
         service_tier: request.service_tier.as_deref(),
         metadata: &request.metadata,
-        user: request.user.as_deref(),
+        user: request.user.as_deref().map(end_user),
         store: false,
         stream: shape.is_streaming.then_some(true),
     };
