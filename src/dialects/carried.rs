@@ -2,14 +2,16 @@
 //! fills.
 //!
 //! `docs/dialects.md` is the same table for people; a test compares the two. What only some models take is known by their
-//! abilities and by a provider's quirks, but for two things that a model's name says: whose it is on Bedrock, and whether it
-//! lets the caller say how tokens are drawn, which Claude's and OpenAI's newer models do not.
+//! abilities and by a provider's quirks, but for what a model's name says: whose it is on Bedrock, and what Claude's (`claude.rs`) and
+//! OpenAI's newer models refuse.
 
 use super::Dialect;
+use super::claude::{Claude, Sampling};
 use super::feature::{Feature, Features};
 use super::quirk::{Quirk, Quirks};
 
 const OPENAI_CHAT: Features = Features::of(&[
+    Feature::ForcedCall,
     Feature::Sampling,
     Feature::TopP,
     Feature::DocumentPdf,
@@ -32,6 +34,7 @@ const OPENAI_CHAT: Features = Features::of(&[
     Feature::StrictTools,
 ]);
 const ANTHROPIC: Features = Features::of(&[
+    Feature::ForcedCall,
     Feature::Sampling,
     Feature::TopP,
     Feature::DocumentPdf,
@@ -48,6 +51,7 @@ const ANTHROPIC: Features = Features::of(&[
     Feature::ToolErrors,
 ]);
 const OPENAI_RESPONSES: Features = Features::of(&[
+    Feature::ForcedCall,
     Feature::Sampling,
     Feature::TopP,
     Feature::DocumentPdf,
@@ -67,6 +71,7 @@ const OPENAI_RESPONSES: Features = Features::of(&[
     Feature::StrictTools,
 ]);
 const COHERE: Features = Features::of(&[
+    Feature::ForcedCall,
     Feature::Sampling,
     Feature::TopP,
     Feature::DocumentText,
@@ -82,6 +87,7 @@ const COHERE: Features = Features::of(&[
     Feature::StrictTools,
 ]);
 const GEMINI: Features = Features::of(&[
+    Feature::ForcedCall,
     Feature::Sampling,
     Feature::TopP,
     Feature::DocumentPdf,
@@ -103,6 +109,7 @@ const GEMINI: Features = Features::of(&[
     Feature::ToolErrors,
 ]);
 const BEDROCK: Features = Features::of(&[
+    Feature::ForcedCall,
     Feature::Sampling,
     Feature::TopP,
     Feature::DocumentPdf,
@@ -136,13 +143,8 @@ impl Dialect {
     /// model that is hidden behind an ARN's number counts as another maker's. Google's labels are Vertex's.
     #[must_use]
     pub fn carries_to(self, model: &str, quirks: Quirks) -> Features {
-        let unheeded = match self.sampling(model) {
-            Sampling::Any => &[][..],
-            Sampling::One => &[Feature::TopP],
-            Sampling::None => &[Feature::Sampling, Feature::TopP, Feature::TopK],
-        };
-        let carried = unheeded.iter().copied();
-        let mut carried = carried.fold(self.carries(), Features::without);
+        let refused = self.refused_by(model).iter().copied();
+        let mut carried = refused.fold(self.carries(), Features::without);
         if quirks.has(Quirk::NoLabels) {
             carried = carried.without(Feature::Metadata);
         }
@@ -161,47 +163,29 @@ impl Dialect {
         ];
         of_claude.into_iter().fold(carried, Features::without)
     }
-}
 
-/// What a model lets the caller say of how its tokens are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sampling {
-    Any,
-    /// A temperature or a `top_p`, not both.
-    One,
-    None,
-}
-
-impl Dialect {
-    fn sampling(self, model: &str) -> Sampling {
+    /// What a model of this dialect refuses, as its name says.
+    fn refused_by(self, model: &str) -> &'static [Feature] {
+        const DRAWS: [Feature; 3] = [Feature::Sampling, Feature::TopP, Feature::TopK];
+        const DRAWS_AND_FORCE: [Feature; 4] = [
+            Feature::Sampling,
+            Feature::TopP,
+            Feature::TopK,
+            Feature::ForcedCall,
+        ];
         match self {
-            Self::Anthropic | Self::Bedrock => match model.rsplit_once("claude-") {
-                Some((_, name)) => sampling_of_claude(name),
-                None => Sampling::Any,
-            },
-            Self::OpenaiChat | Self::OpenaiResponses if is_reasoning_gpt(model) => Sampling::None,
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere | Self::Gemini => Sampling::Any,
+            Self::Anthropic | Self::Bedrock => {
+                let claude = Claude::read(model);
+                match claude.map(|it| (it.sampling(), it.can_be_forced())) {
+                    None | Some((Sampling::Any, _)) => &[],
+                    Some((Sampling::One, _)) => &[Feature::TopP],
+                    Some((Sampling::None, true)) => &DRAWS,
+                    Some((Sampling::None, false)) => &DRAWS_AND_FORCE,
+                }
+            }
+            Self::OpenaiChat | Self::OpenaiResponses if is_reasoning_gpt(model) => &DRAWS,
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere | Self::Gemini => &[],
         }
-    }
-}
-
-/// Of the name behind `claude-`. From 4.1 on one of the two is taken, and from 4.7 on none
-/// (<https://platform.claude.com/docs/en/api/migration-2026-10-21>, 2026-11-22). A name that tells no version is a new one's.
-fn sampling_of_claude(name: &str) -> Sampling {
-    // `3-5-sonnet`, `v2`, `instant-v1`: the version came before the family once.
-    if name.starts_with(|c: char| c.is_ascii_digit()) || name.starts_with(['v', 'i']) {
-        return Sampling::Any;
-    }
-    let version = name.split_once('-').map_or("", |(_, version)| version);
-    // Behind the version stands the day of the snapshot.
-    let number = |digits: &str| digits.parse::<u8>().ok();
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(number);
-    let major = numbers.next().flatten();
-    let minor = numbers.next().flatten().unwrap_or_default();
-    match (major, minor) {
-        (Some(4), 0) | (Some(..4), _) => Sampling::Any,
-        (Some(4), ..7) => Sampling::One,
-        _ => Sampling::None,
     }
 }
 
@@ -223,28 +207,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_models_name_says_whether_it_can_be_told_how_to_draw() {
-        let expected = "
-            anthropic Any claude-3-5-sonnet-20241022 claude-opus-4-20250514 claude-sonnet-4-0 kimi-k2
-            anthropic One claude-opus-4-1-20250805 claude-sonnet-4.5 claude-haiku-4-5@20251001 claude-opus-4-6
-            anthropic None claude-opus-4-7 claude-sonnet-5 claude-haiku-5-5 claude-fable-5-1 claude-opus-latest
-            bedrock Any amazon.nova-pro-v1:0 anthropic.claude-v2:1 anthropic.claude-instant-v1
-            bedrock Any anthropic.claude-3-haiku-20240307-v1:0
-            bedrock One eu.anthropic.claude-sonnet-4-5-20250929-v1:0
-            bedrock None global.anthropic.claude-opus-4-7
-            openai-chat Any gpt-4o gpt-4.1 gpt-5-chat-latest gpt-oss-120b olmo-3 o claude-opus-5
-            openai-responses None o1 o3-mini o4-mini-2025-04-16 gpt-5 gpt-5.4-nano openai/gpt-5.6-sol gpt-12
-            gemini Any gemini-3-pro";
-        for line in expected.lines().filter(|line| !line.trim().is_empty()) {
-            let mut words = line.split_whitespace();
-            let dialect = words.next().and_then(Dialect::parse).unwrap();
-            let sampling = words.next().unwrap();
-            for model in words {
-                assert_eq!(
-                    format!("{:?}", dialect.sampling(model)),
-                    sampling,
-                    "{model}"
-                );
+    fn openais_models_that_think_cannot_be_told_how_to_draw() {
+        for (models, expected) in [
+            (
+                "gpt-4o gpt-4.1 gpt-5-chat-latest gpt-oss-120b olmo-3 o claude-opus-5",
+                false,
+            ),
+            (
+                "o1 o3-mini o4-mini-2025-04-16 gpt-5 gpt-5.4-nano openai/gpt-5.6-sol gpt-12",
+                true,
+            ),
+        ] {
+            for model in models.split(' ') {
+                assert_eq!(is_reasoning_gpt(model), expected, "{model}");
             }
         }
     }

@@ -85,6 +85,8 @@ features! {
     ProviderTools = "provider_tools" Essential;
     /// What the provider keeps: former answers, conversations, files, containers.
     Stored = "stored" Essential;
+    /// A tool must be called, one by name or any.
+    ForcedCall = "forced_call" Essential;
     /// A field of the dialect's own that changes the answer.
     ProviderOnly = "provider_only" Essential;
     /// Content of a type that we do not know.

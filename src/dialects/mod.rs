@@ -17,6 +17,7 @@ mod anthropic;
 mod arguments_schema;
 mod bedrock;
 mod carried;
+mod claude;
 mod client_error;
 mod closed_schema;
 mod cohere;

@@ -12,7 +12,8 @@
 //! - How much to think goes as an effort, which models from Claude 4.6 on take, and with it goes the wish to think, unless
 //!   something else in the request forbids that: a tool that must be called, an answer that is to be gone on with, a
 //!   temperature or the like (<https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking>, 2026-11-21). No
-//!   effort at all is not said: it is the default of some, and others refuse it.
+//!   effort at all is not said: it is the default of some, and others refuse it. Whoever asks for thoughts is shown a summary of them,
+//!   which from 4.7 on must be asked for.
 //! - An answer that the model shall go on with must not end in white space; that is trimmed.
 //! - Ids of calls may have letters, digits, `_` and `-`; other providers' ids have `.` and `:`. The rest
 //!   becomes `_`, in calls and results alike.
@@ -24,6 +25,7 @@ use serde_json::value::RawValue;
 
 use super::super::Shape;
 use super::super::arguments_schema::arguments_schema;
+use super::super::claude::Claude;
 use super::super::closed_schema::closed;
 use super::super::read::Json;
 use crate::chat::{
@@ -192,7 +194,7 @@ struct OutputConfig<'a> {
 #[derive(Clone, Copy, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Thinking {
-    Adaptive,
+    Adaptive { display: &'static str },
 }
 
 #[derive(Serialize)]
@@ -224,13 +226,18 @@ pub(in super::super) fn encode_request(
     trim_prefill(&mut messages);
     let effort = effort(request);
     let thinking = effort.filter(|_| !is_prefilled && may_think(request));
-    let thinking = thinking.map(|_| Thinking::Adaptive);
+    let thinking = thinking.map(|_| Thinking::Adaptive {
+        display: "summarized",
+    });
     let format = request.format.as_ref().map(format).transpose()?;
     let is_configured = effort.is_some() || format.is_some();
     // Thoughts count as well.
-    let tokens_default = thinking.map_or(shape.answer_tokens_default, |_| {
+    let thinks_unasked = Claude::read(shape.model).is_some_and(Claude::thinks_unasked);
+    let tokens_default = if thinking.is_some() || thinks_unasked {
         shape.answer_tokens_default.max(THINKING_TOKENS_DEFAULT)
-    });
+    } else {
+        shape.answer_tokens_default
+    };
     let wire = WireRequest {
         model: shape.model,
         max_tokens: request.answer_tokens_max.unwrap_or(tokens_default),

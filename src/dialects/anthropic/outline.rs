@@ -160,7 +160,11 @@ impl<'a> Reader<'a> for MessagesReader {
                 Ok(())
             })?,
             "tool_choice" => {
-                read::object::<Typed>(raw, at, "an object with `type`")?;
+                let choice: Typed = read::object(raw, at, "an object with `type`")?;
+                let is_forced = |kind: Raw| matches!(kind.get(), "\"any\"" | "\"tool\"");
+                if choice.kind.is_some_and(is_forced) {
+                    self.outline.ask(Feature::ForcedCall, at);
+                }
             }
             "temperature" | "top_p" => {
                 let value = read::number(raw, at)?;

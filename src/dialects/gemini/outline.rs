@@ -293,6 +293,10 @@ impl ContentsReader {
         let at = format_args!("toolConfig.functionCallingConfig");
         let mode = read::optional(config.mode, format_args!("{at}.mode"), read::text)?;
         let mode = mode.as_deref();
+        if mode == Some("ANY") {
+            let at = format_args!("{at}.mode");
+            self.outline.ask(Feature::ForcedCall, at);
+        }
         if !matches!(
             mode,
             None | Some("MODE_UNSPECIFIED" | "AUTO" | "ANY" | "NONE")

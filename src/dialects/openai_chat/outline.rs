@@ -558,7 +558,9 @@ pub(in super::super) fn note_tool_choice(
         _ => Typed::default(),
     };
     let is_function = choice.kind.is_some_and(|kind| kind.get() == "\"function\"");
-    if !is_name && !is_function {
+    if is_function || raw.get() == "\"required\"" {
+        outline.ask(Feature::ForcedCall, at);
+    } else if !is_name {
         outline.ask(Feature::ProviderOnly, at);
     }
     Ok(())
