@@ -42,6 +42,14 @@ pub enum Quirk {
     /// <https://strandsagents.com/docs/user-guide/concepts/model-providers/cohere/> (Cohere),
     /// <https://github.com/continuedev/continue/issues/12936> (Databricks).
     NoStreamUsage,
+    /// A message's content is one string; texts in parts become one.
+    ///
+    /// <https://github.com/QwenLM/qwen-code/pull/2320> (DeepSeek, 400).
+    NoTextParts,
+    /// Ids of calls have nine letters or digits; others, which another provider's model made in a former turn, become such.
+    ///
+    /// <https://github.com/mistralai/mistral-vibe/issues/1075> (Mistral, 400).
+    ShortCallIds,
     /// `labels` are refused; they are not sent, and a caller of another dialect is told that its metadata was dropped.
     ///
     /// Google's AI Studio does, Vertex takes them: <https://github.com/googleapis/python-genai/issues/2296>.
@@ -59,14 +67,16 @@ pub enum Quirk {
 
 impl Quirk {
     /// Its names in configs and in the catalogue, in alphabetical order.
-    pub const NAMES: [(&'static str, Self); 8] = [
+    pub const NAMES: [(&'static str, Self); 10] = [
         ("max_completion_tokens", Self::MaxCompletionTokens),
         ("max_tokens_only", Self::MaxTokensOnly),
         ("no_developer_role", Self::NoDeveloperRole),
         ("no_labels", Self::NoLabels),
         ("no_parallel_tool_calls", Self::NoParallelToolCalls),
         ("no_stream_usage", Self::NoStreamUsage),
+        ("no_text_parts", Self::NoTextParts),
         ("no_unsigned_thoughts", Self::NoUnsignedThoughts),
+        ("short_call_ids", Self::ShortCallIds),
         ("thinking_budget", Self::ThinkingBudget),
     ];
 
@@ -80,7 +90,9 @@ impl Quirk {
             | Self::MaxTokensOnly
             | Self::NoDeveloperRole
             | Self::NoParallelToolCalls
-            | Self::NoStreamUsage => Dialect::OpenaiChat,
+            | Self::NoStreamUsage
+            | Self::NoTextParts
+            | Self::ShortCallIds => Dialect::OpenaiChat,
         }
     }
 

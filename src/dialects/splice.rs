@@ -17,6 +17,7 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer as _, MapAccess, Visitor};
 
 use super::anthropic::remove_unsigned;
+use super::openai_chat::{join_texts, shorten_ids};
 use super::outline::too_many_fields;
 use super::read::{self, FIELDS_MAX, Kind, Raw, Text};
 use super::{ClientDialect, Prefill, Quirk, Quirks, Shape};
@@ -27,6 +28,15 @@ const INCLUDE_USAGE: &str = "include_usage";
 
 /// What the longest answer is called; the newer name wins, as in the outline.
 const LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+
+type MessageEdit = fn(&str, Raw, &mut Vec<Edit>) -> Result<(), RequestError>;
+
+/// What a quirk changes within messages.
+const MESSAGE_EDITS: [(Quirk, MessageEdit); 3] = [
+    (Quirk::NoUnsignedThoughts, remove_unsigned),
+    (Quirk::NoTextParts, join_texts),
+    (Quirk::ShortCallIds, shorten_ids),
+];
 
 /// Where a field lies in the body.
 pub(super) struct Field<'a> {
@@ -70,9 +80,11 @@ pub(super) fn splice(
     if quirks.has(Quirk::NoDeveloperRole) {
         rename_developers(text, &fields, &mut edits)?;
     }
-    if quirks.has(Quirk::NoUnsignedThoughts) {
-        for messages in fields.iter().filter(|field| field.key == "messages") {
-            remove_unsigned(text, messages.value, &mut edits)?;
+    for messages in fields.iter().filter(|field| field.key == "messages") {
+        for (quirk, edit) in MESSAGE_EDITS {
+            if quirks.has(quirk) {
+                edit(text, messages.value, &mut edits)?;
+            }
         }
     }
     if dialect == ClientDialect::OpenaiChat && !quirks.has(Quirk::NoStreamUsage) {

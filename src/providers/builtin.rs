@@ -12,7 +12,7 @@ use super::row::{AuthRow, ModelRow, ProviderRow, compatible, price};
 use crate::dialects::Dialect;
 use crate::dialects::Quirk::{
     MaxCompletionTokens, MaxTokensOnly, NoDeveloperRole, NoLabels, NoParallelToolCalls,
-    NoStreamUsage, NoUnsignedThoughts,
+    NoStreamUsage, NoTextParts, NoUnsignedThoughts, ShortCallIds,
 };
 
 #[rustfmt::skip]
@@ -36,7 +36,7 @@ pub const PROVIDERS: &[ProviderRow] = &[
     compatible("cortecs", "https://api.cortecs.ai/v1", "CORTECS_API_KEY"),
     compatible("databricks", "", "DATABRICKS_TOKEN").with(NoStreamUsage),
     compatible("deepinfra", "https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY").keeps(Retained).with(NoDeveloperRole),
-    compatible("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY").keeps(Trains).with(NoDeveloperRole),
+    compatible("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY").keeps(Trains).with(NoDeveloperRole).with(NoTextParts),
     compatible("digitalocean", "https://inference.do-ai.run/v1", "DIGITALOCEAN_ACCESS_TOKEN"),
     compatible("evroc", "https://models.think.evroc.com/v1", "EVROC_API_KEY"),
     compatible("featherless", "https://api.featherless.ai/v1", "FEATHERLESS_API_KEY"),
@@ -55,7 +55,7 @@ pub const PROVIDERS: &[ProviderRow] = &[
     ProviderRow::new("kimi-coding", Dialect::Anthropic, "https://api.kimi.com/coding/v1", AuthRow::Header("x-api-key", "KIMI_API_KEY")),
     ProviderRow::new("minimax", Dialect::Anthropic, "https://api.minimax.io/anthropic/v1", AuthRow::Header("x-api-key", "MINIMAX_API_KEY")),
     ProviderRow::new("minimax-cn", Dialect::Anthropic, "https://api.minimaxi.com/anthropic/v1", AuthRow::Header("x-api-key", "MINIMAX_CN_API_KEY")),
-    compatible("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY").with(MaxTokensOnly).with(NoDeveloperRole),
+    compatible("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY").with(MaxTokensOnly).with(NoDeveloperRole).with(ShortCallIds),
     compatible("modelscope", "https://api-inference.modelscope.cn/v1", "MODELSCOPE_API_KEY"),
     compatible("moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY").with(NoDeveloperRole),
     compatible("moonshot-cn", "https://api.moonshot.cn/v1", "MOONSHOT_CN_API_KEY").with(NoDeveloperRole),

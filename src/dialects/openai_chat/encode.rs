@@ -13,7 +13,8 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::read::Raw;
-use super::super::{Quirk, Shape, written};
+use super::super::{Quirk, Quirks, Shape, written};
+use super::message_edit::{GAP, short_id};
 
 use crate::chat::{
     AssistantMessage, Audio, Document, DocumentSource, Effort, Format, Image, Message, Part,
@@ -97,7 +98,7 @@ enum WireMessage<'a> {
         tool_calls: Vec<WireCall<'a>>,
     },
     Tool {
-        tool_call_id: &'a str,
+        tool_call_id: Cow<'a, str>,
         content: Content<'a>,
     },
 }
@@ -105,7 +106,7 @@ enum WireMessage<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Content<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Parts(Vec<WirePart<'a>>),
 }
 
@@ -137,7 +138,7 @@ struct WireImage<'a> {
 
 #[derive(Serialize)]
 struct WireCall<'a> {
-    id: &'a str,
+    id: Cow<'a, str>,
     #[serde(rename = "type")]
     kind: &'static str,
     function: WireCallFunction<'a>,
@@ -210,7 +211,7 @@ pub(in super::super) fn encode_request(
     let asks_usage = shape.is_streaming && !quirks.has(Quirk::NoStreamUsage);
     let wire = WireRequest {
         model: shape.model,
-        messages: messages(&request.messages),
+        messages: messages(&request.messages, quirks),
         tools: request.tools.iter().map(tool).collect(),
         // Without tools OpenAI refuses both, and they mean nothing.
         tool_choice: request
@@ -255,14 +256,14 @@ pub(in super::super) fn end_user(name: &str) -> Cow<'_, str> {
     Cow::Borrowed(name)
 }
 
-fn messages<'a>(messages: &'a [Message<'a>]) -> Vec<WireMessage<'a>> {
+fn messages<'a>(messages: &'a [Message<'a>], quirks: Quirks) -> Vec<WireMessage<'a>> {
     let mut wire = Vec::with_capacity(messages.len());
     // Images and documents that tools returned, until the results end.
     let mut images: Vec<&Part> = Vec::new();
     for message in messages {
         if let Message::ToolResult(result) = message {
             images.extend(result.parts.iter().filter(|part| is_shown(part)));
-            wire.push(tool_result(result));
+            wire.push(tool_result(result, quirks));
             continue;
         }
         let held = std::mem::take(&mut images);
@@ -270,53 +271,53 @@ fn messages<'a>(messages: &'a [Message<'a>]) -> Vec<WireMessage<'a>> {
             Message::User(parts) => {
                 let all: Vec<&Part> = held.into_iter().chain(parts).collect();
                 wire.push(WireMessage::User {
-                    content: content(&all),
+                    content: content(&all, quirks),
                 });
             }
             other => {
-                push_images(&held, &mut wire);
-                wire.push(plain(other));
+                push_images(&held, quirks, &mut wire);
+                wire.push(plain(other, quirks));
             }
         }
     }
-    push_images(&images, &mut wire);
+    push_images(&images, quirks, &mut wire);
     wire
 }
 
-fn push_images<'a>(images: &[&'a Part<'a>], wire: &mut Vec<WireMessage<'a>>) {
+fn push_images<'a>(images: &[&'a Part<'a>], quirks: Quirks, wire: &mut Vec<WireMessage<'a>>) {
     if !images.is_empty() {
         wire.push(WireMessage::User {
-            content: content(images),
+            content: content(images, quirks),
         });
     }
 }
 
-fn plain<'a>(message: &'a Message<'a>) -> WireMessage<'a> {
+fn plain<'a>(message: &'a Message<'a>, quirks: Quirks) -> WireMessage<'a> {
     match message {
         Message::System(parts) => WireMessage::System {
-            content: content(&parts.iter().collect::<Vec<_>>()),
+            content: content(&parts.iter().collect::<Vec<_>>(), quirks),
         },
         Message::User(parts) => WireMessage::User {
-            content: content(&parts.iter().collect::<Vec<_>>()),
+            content: content(&parts.iter().collect::<Vec<_>>(), quirks),
         },
-        Message::Assistant(message) => assistant(message),
-        Message::ToolResult(result) => tool_result(result),
+        Message::Assistant(message) => assistant(message, quirks),
+        Message::ToolResult(result) => tool_result(result, quirks),
     }
 }
 
-fn assistant<'a>(message: &'a AssistantMessage<'a>) -> WireMessage<'a> {
+fn assistant<'a>(message: &'a AssistantMessage<'a>, quirks: Quirks) -> WireMessage<'a> {
     let is_said = |part: &&Part| matches!(part, Part::Text(_));
     let parts: Vec<&Part> = message.parts.iter().filter(is_said).collect();
     let is_silent = parts.is_empty() && !message.calls.is_empty();
     WireMessage::Assistant {
-        content: (!is_silent).then(|| content(&parts)),
-        tool_calls: message.calls.iter().map(call).collect(),
+        content: (!is_silent).then(|| content(&parts, quirks)),
+        tool_calls: message.calls.iter().map(|it| call(it, quirks)).collect(),
     }
 }
 
-fn call<'a>(call: &'a RequestedCall<'a>) -> WireCall<'a> {
+fn call<'a>(call: &'a RequestedCall<'a>, quirks: Quirks) -> WireCall<'a> {
     WireCall {
-        id: &call.id,
+        id: call_id(&call.id, quirks),
         kind: "function",
         function: WireCallFunction {
             name: &call.name,
@@ -325,11 +326,19 @@ fn call<'a>(call: &'a RequestedCall<'a>) -> WireCall<'a> {
     }
 }
 
-fn tool_result<'a>(result: &'a ToolResult<'a>) -> WireMessage<'a> {
+fn call_id(id: &str, quirks: Quirks) -> Cow<'_, str> {
+    if quirks.has(Quirk::ShortCallIds) {
+        short_id(id)
+    } else {
+        Cow::Borrowed(id)
+    }
+}
+
+fn tool_result<'a>(result: &'a ToolResult<'a>, quirks: Quirks) -> WireMessage<'a> {
     let texts: Vec<&Part> = result.parts.iter().filter(|part| !is_shown(part)).collect();
     WireMessage::Tool {
-        tool_call_id: &result.call_id,
-        content: content(&texts),
+        tool_call_id: call_id(&result.call_id, quirks),
+        content: content(&texts, quirks),
     }
 }
 
@@ -339,19 +348,29 @@ fn is_shown(part: &Part) -> bool {
 }
 
 /// One text is a string, which every compatible provider knows; several parts are an array.
-fn content<'a>(parts: &[&'a Part<'a>]) -> Content<'a> {
+fn content<'a>(parts: &[&'a Part<'a>], quirks: Quirks) -> Content<'a> {
     let is_written = |part: &&&Part| !matches!(part, Part::CacheMarker(_) | Part::Reasoning(_));
     let mut written = parts.iter().filter(is_written);
     match (written.clone().next(), written.clone().nth(1)) {
-        (None, _) => Content::Text(""),
-        (Some(Part::Text(text)), None) => Content::Text(text),
-        _ => Content::Parts(
-            written
-                .by_ref()
-                .filter_map(|part| wire_part(part))
-                .collect(),
-        ),
+        (None, _) => Content::Text("".into()),
+        (Some(Part::Text(text)), None) => Content::Text(Cow::Borrowed(text)),
+        _ => {
+            let parts: Vec<WirePart> = written.by_ref().filter_map(|it| wire_part(it)).collect();
+            match joined(&parts) {
+                Some(text) if quirks.has(Quirk::NoTextParts) => Content::Text(text.into()),
+                _ => Content::Parts(parts),
+            }
+        }
     }
+}
+
+/// The parts as one text; none where one of them is none.
+fn joined(parts: &[WirePart]) -> Option<String> {
+    let texts = parts.iter().map(|part| match part {
+        WirePart::Text { text } => Some(&**text),
+        _ => None,
+    });
+    Some(texts.collect::<Option<Vec<&str>>>()?.join(GAP))
 }
 
 fn wire_part<'a>(part: &'a Part<'a>) -> Option<WirePart<'a>> {

@@ -9,6 +9,7 @@ mod citation;
 mod encode;
 mod error;
 mod logprob;
+mod message_edit;
 mod outline;
 mod request;
 mod setting;
@@ -22,6 +23,7 @@ pub(super) use citation::{ReadAnnotation, WireCitation, flat};
 pub(super) use encode::{FILE_NAME, encode_request, end_user, titled};
 pub(super) use error::{WireError, encode_error};
 pub(super) use logprob::{ReadLogprob, WireLogprob, wire_logprobs};
+pub(super) use message_edit::{join_texts, shorten_ids};
 pub(super) use outline::{
     Typed, note_file, note_format, note_setting, note_strict, note_temperature, note_tool_choice,
     note_top_p, outline,
