@@ -1,9 +1,9 @@
 //! A whole response, read and written.
 //!
 //! Its output is a list of items: reasoning, messages, calls of functions. Providers show reasoning as a `summary`
-//! (OpenAI) or as `content` (open models); the parts of either are paragraphs. A refusal ends the answer as a
-//! filter does. Items of OpenAI's own tools are ignored: only a client of this dialect can ask
-//! for them, and it gets the provider's bytes.
+//! (OpenAI) or as `content` (open models); the parts of either are paragraphs. So are messages, of which newer models say
+//! several: what they are about to do (`"phase": "commentary"`), and their answer. A refusal ends the answer as a filter does.
+//! Items of OpenAI's own tools are ignored: only a client of this dialect can ask for them, and it gets the provider's bytes.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ use crate::chat::{
 };
 use crate::units::UnixMillis;
 
-/// What stands between two parts of reasoning.
+/// What stands between two parts of reasoning, and between two messages.
 pub(super) const PARAGRAPH: &str = "\n\n";
 
 #[derive(Default, Deserialize)]
@@ -202,6 +202,9 @@ fn read_item(mut item: ReadItem, answer: &mut Answer) {
     match item.kind.0.as_deref() {
         Some("message") => {
             let said = item.said();
+            if !answer.text.is_empty() && !said.text.is_empty() {
+                answer.text.push_str(PARAGRAPH);
+            }
             answer.text.push_str(&said.text);
             answer.refusal.push_str(&said.refusal);
             answer.citations.extend(said.citations);

@@ -26,6 +26,8 @@ pub(in super::super) struct StreamDecoder {
     calls: Vec<OpenCall>,
     /// The places of messages and of reasoning of which something was told, in order.
     told: Vec<u32>,
+    /// The place of the message that was told of last.
+    text_place: Option<u32>,
     has_refused: bool,
     stage: Stage,
 }
@@ -156,9 +158,14 @@ impl StreamDecoder {
     }
 
     fn text(&mut self, place: u32, piece: String, out: &mut Vec<Event>) {
-        if !piece.is_empty() {
-            self.tell(place, Event::Text(piece), out);
+        if piece.is_empty() {
+            return;
         }
+        let last = self.text_place.replace(place);
+        if last.is_some_and(|last| last != place) {
+            self.tell(place, Event::Text(PARAGRAPH.to_owned()), out);
+        }
+        self.tell(place, Event::Text(piece), out);
     }
 
     fn refusal(&mut self, place: u32, piece: String, out: &mut Vec<Event>) {
