@@ -26,6 +26,7 @@ mod suite {
     mod limits;
     mod messages;
     mod models;
+    mod parts;
     mod quirks;
     mod readers;
     mod recognise;

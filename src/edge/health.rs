@@ -1,29 +1,27 @@
-//! What this isolate knows of the targets, and how it reaches the others: the `PoP`'s cache, the queue, KV.
+//! What this isolate knows of the targets, and how it tells and hears the others: the `PoP`'s cache, the queue, KV.
 //!
 //! No request waits for any of it, with one exception: an isolate's first request gives the snapshot [`FIRST_WAIT`] to
 //! come, beside the reads that it has to wait for anyway. After that, a request that finds what is known grown old has it
 //! read again beside itself. Whatever fails or hangs is given up after [`CALL_LIMIT`]; routing goes on with what is known.
 //!
 //! Reports go out from `wait_until`: the exchange after which there is something to tell sets one timer, others find it
-//! set. The consumer folds reports into a row of D1, because a fold must see the one before it, which KV does not promise
-//! for a minute; KV gets a copy, at most one a second, for the isolates to read.
+//! set.
 //!
-//! Not here: what a report says, when it is due, and what follows from it (`health/`).
+//! Not here: what a report says, when it is due, and what follows from it (`health/`); the consumer of reports (`fold`).
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures::channel::oneshot;
 use futures::future::{self, Either};
 use wasm_bindgen::JsValue;
 use web_sys::Request;
-use worker::{Context, Env, MessageBatch, MessageExt};
-use xxhash_rust::xxh3::xxh3_64;
+use worker::{Context, Env};
 
 use super::clock::{now, random, sleep};
 use super::js::{self, Thrown};
 use super::kv;
-use crate::health::{Health, Here, Place, Report, Snapshot};
+use crate::health::{Health, Here, Place, Reading, Report};
 use crate::units::{Millis, UnixMillis};
 
 /// How long an isolate's first request waits for the snapshot. A read of KV's nearest store takes a few milliseconds.
@@ -40,20 +38,12 @@ const PLACE_CACHE_CONTROL: &str = "max-age=120";
 /// Times that a report is put into it, and how long after each it is looked for, or up to twice that.
 const PLACE_TRIES: u32 = 4;
 const PLACE_LOOK: Millis = Millis(150);
-/// KV takes one write a second for a key.
-const PUT_INTERVAL: Millis = Millis(1_000);
-/// Folds of one batch, where another consumer was quicker.
-const FOLD_TRIES: u32 = 3;
-
-/// The entry of the snapshot.
-const ENTRY: &str = "health";
 /// What a place is called where the platform does not say; local runs do not.
 const UNKNOWN: &str = "unknown";
 
 thread_local! {
     static HEALTH: RefCell<Health> = RefCell::default();
     static REACH: RefCell<Reach> = RefCell::default();
-    static PUT: RefCell<Put> = RefCell::default();
 }
 
 /// How far this isolate's word and hearing go.
@@ -63,17 +53,10 @@ struct Reach {
     place_url: String,
     place_asked_at: Option<UnixMillis>,
     snapshot_asked_at: Option<UnixMillis>,
-    /// The hash of the snapshot that was taken last.
-    snapshot_hash: u64,
+    /// Where it stands in KV.
+    reading: Reading,
     /// When the next report goes out.
     timer: Option<UnixMillis>,
-}
-
-/// The consumer's last write to KV, and what it is to write next.
-#[derive(Default)]
-struct Put {
-    at: UnixMillis,
-    next: Option<String>,
 }
 
 /// What an isolate's first request waits for, if it is one.
@@ -203,7 +186,7 @@ fn settle(request: &Request) {
 }
 
 /// None where it fails or takes too long.
-async fn within<T>(call: impl Future<Output = Result<T, Thrown>>) -> Option<T> {
+pub async fn within<T>(call: impl Future<Output = Result<T, Thrown>>) -> Option<T> {
     let limit = Box::pin(sleep(CALL_LIMIT));
     match future::select(Box::pin(call), limit).await {
         Either::Left((result, _)) => result.ok(),
@@ -212,17 +195,17 @@ async fn within<T>(call: impl Future<Output = Result<T, Thrown>>) -> Option<T> {
 }
 
 async fn read_snapshot(env: &Env) {
-    let names = [ENTRY.to_owned()];
-    let Some(texts) = within(kv::read(env, &names)).await else {
+    let pop = look(|health| health.here().map(|here| here.pop.clone()));
+    let pop = pop.unwrap_or_default();
+    let reading = REACH.with_borrow(|reach| reach.reading);
+    let Some(texts) = within(kv::read(env, &reading.names(&pop))).await else {
         return;
     };
-    let Some(text) = texts.first().and_then(Option::as_deref) else {
-        return;
-    };
-    let hash = xxh3_64(text.as_bytes());
-    let is_new =
-        REACH.with_borrow_mut(|reach| std::mem::replace(&mut reach.snapshot_hash, hash) != hash);
-    if is_new && let Some(snapshot) = Snapshot::parse(text, now()) {
+    // What another read has found meanwhile, this one finds again.
+    let mut reading = reading;
+    let snapshot = reading.take(&texts, now());
+    REACH.with_borrow_mut(|reach| reach.reading = reading);
+    if let Some(snapshot) = snapshot {
         with(|health| health.take_snapshot(&snapshot, now()));
     }
 }
@@ -285,102 +268,4 @@ async fn send(report: &Report, env: &Env) -> Result<(), Thrown> {
     }
     js::call(&queue, "send", &[text.into(), options.into()]).await?;
     Ok(())
-}
-
-/// Folds a batch of reports into the snapshot. What cannot be read is dropped, and what cannot be stored is tried again by
-/// the queue; either fades within a minute.
-pub async fn consume(batch: MessageBatch<JsValue>, env: &Env, context: &Context) {
-    let messages: Vec<_> = batch.raw_iter().collect();
-    let read = |text: String| Report::parse(&text, now());
-    let reports: Vec<Report> = messages
-        .iter()
-        .filter_map(|message| message.body().as_string().and_then(read))
-        .collect();
-    let folded = fold(&reports, env).await;
-    for message in messages {
-        match &folded {
-            Ok(_) => message.ack(),
-            Err(_) => message.retry(),
-        }
-    }
-    match folded {
-        Ok(text) => publish(text, env, context).await,
-        Err(Thrown) => worker::console_error!(
-            "a batch of health reports could not be stored, and will be retried"
-        ),
-    }
-}
-
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS health (id INTEGER PRIMARY KEY CHECK (id = 1), \
-    number INTEGER NOT NULL, snapshot TEXT NOT NULL)";
-const START: &str = "INSERT OR IGNORE INTO health (id, number, snapshot) VALUES (1, 0, '')";
-const SELECT: &str = "SELECT number, snapshot FROM health WHERE id = 1";
-/// Nothing is written where another consumer has been quicker.
-const UPDATE: &str = "UPDATE health SET number = ?1 + 1, snapshot = ?2 WHERE id = 1 AND number = ?1 RETURNING number";
-
-/// The new snapshot.
-async fn fold(reports: &[Report], env: &Env) -> Result<String, Thrown> {
-    let database = js::get(env, "DB");
-    ensure_table(&database).await?;
-    for _ in 0..FOLD_TRIES {
-        let row = first(&database, SELECT, &[]).await?;
-        let text = js::get_text(&row, "snapshot").unwrap_or_default();
-        let now = now();
-        let mut snapshot = Snapshot::parse(&text, now).unwrap_or_default();
-        snapshot.fold(reports, now);
-        let text = snapshot.encode();
-        let update = [js::get(&row, "number"), text.as_str().into()];
-        if first(&database, UPDATE, &update).await?.is_object() {
-            return Ok(text);
-        }
-    }
-    Err(Thrown)
-}
-
-/// The first row that a statement gives, or null.
-async fn first(database: &JsValue, sql: &str, parameters: &[JsValue]) -> Result<JsValue, Thrown> {
-    let statement = js::call_now(database, "prepare", &[sql.into()])?;
-    let statement = js::call_now(&statement, "bind", parameters)?;
-    js::call(&statement, "first", &[]).await
-}
-
-async fn ensure_table(database: &JsValue) -> Result<(), Thrown> {
-    thread_local! {
-        static IS_MADE: Cell<bool> = const { Cell::new(false) };
-    }
-    if !IS_MADE.get() {
-        first(database, CREATE, &[]).await?;
-        first(database, START, &[]).await?;
-        IS_MADE.set(true);
-    }
-    Ok(())
-}
-
-/// Gives KV the snapshot now, or the newest of them once KV takes another.
-async fn publish(text: String, env: &Env, context: &Context) {
-    let (wait, is_waiting) = PUT.with_borrow_mut(|put| {
-        let is_waiting = put.next.replace(text).is_some();
-        let since = now().since(put.at);
-        (Millis(PUT_INTERVAL.0.saturating_sub(since.0)), is_waiting)
-    });
-    if wait.0 == 0 {
-        put_newest(env).await;
-    } else if !is_waiting {
-        let env = env.clone();
-        context.wait_until(async move {
-            sleep(wait).await;
-            put_newest(&env).await;
-        });
-    }
-}
-
-async fn put_newest(env: &Env) {
-    let newest = PUT.with_borrow_mut(|put| {
-        put.at = now();
-        put.next.take()
-    });
-    if let Some(text) = newest {
-        // The next fold brings another.
-        within(kv::write(env, ENTRY, &text)).await;
-    }
 }

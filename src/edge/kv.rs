@@ -1,6 +1,7 @@
 //! Reads and writes KV entries, many in one operation.
 
-use js_sys::{Array, Map};
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Map, Promise};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::Env;
 
@@ -26,6 +27,19 @@ pub async fn read(env: &Env, names: &[String]) -> Result<Vec<Option<String>>, Th
 
 pub async fn write(env: &Env, name: &str, text: &str) -> Result<(), Thrown> {
     js::call(&binding(env), "put", &[name.into(), text.into()]).await?;
+    Ok(())
+}
+
+/// Writes entries, by name and text, all at once. Whatever fails is left as it was.
+pub async fn write_all(
+    env: &Env,
+    entries: impl Iterator<Item = (String, String)>,
+) -> Result<(), Thrown> {
+    let kv = binding(env);
+    let put =
+        |(name, text): (String, String)| js::call_now(&kv, "put", &[name.into(), text.into()]);
+    let puts: Result<Array, Thrown> = entries.map(put).collect();
+    JsFuture::from(Promise::all_settled(&puts?.into())).await?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod caller;
 mod clock;
 mod drive;
 mod entries;
+mod fold;
 mod gone;
 mod google;
 mod health;
@@ -67,7 +68,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 #[event(queue)]
 async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> worker::Result<()> {
     if batch.queue().ends_with(HEALTH_QUEUE_ENDING) {
-        health::consume(batch, &env, &context).await;
+        fold::consume(batch, &env, &context).await;
     } else {
         pipeline::consume(batch, &env).await;
     }

@@ -1,7 +1,7 @@
 //! What is told of a target, on the wire: one array of numbers, rounded to six digits, without the zeros at its end.
 //!
 //! First the verdict in four numbers, all 0 where there is none; then the digest's sums. Named fields would be four times
-//! as long, and there is such an array for each target and `PoP`. The instant of the sums is not in it: whoever holds many
+//! as long, and there is such an array for each target and `PoP`. A roll-up has its votes in the place of the verdict. The instant of the sums is not in it: whoever holds many
 //! has decayed them to one. Numbers may be added at the end: what is not there is 0.
 //!
 //! What arrives is believed only if it can be: numbers that no observations give are taken for nothing at all.
@@ -12,6 +12,7 @@ use super::digest::{Digest, LogMean};
 use super::learned::{Learned, Mean};
 use super::report::{Told, Verdict};
 use super::standing::State;
+use super::votes::{RollUp, Votes};
 use crate::units::UnixMillis;
 
 /// Numbers of one digest.
@@ -27,51 +28,100 @@ const FIGURE_MIN: f64 = 1e-6;
 
 impl Serialize for Told {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut numbers: Vec<f64> = words(self.verdict).to_vec();
-        numbers.extend(figures(&self.digest).map(rounded));
-        while numbers.last() == Some(&0.0) {
-            numbers.pop();
-        }
-        numbers.serialize(serializer)
+        write(words(self.verdict), &self.digest, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Told {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let given = Vec::<f64>::deserialize(deserializer)?;
-        let mut words = [0.0; WORDS];
-        let mut figures = [0.0; FIGURES];
-        for (number, given) in words.iter_mut().chain(&mut figures).zip(given) {
-            *number = given;
-        }
-        let digest = digest(figures);
-        let is_possible = is_possible(&digest);
+        let (words, digest) = read(deserializer)?;
         Ok(Self {
-            digest: if is_possible {
-                digest
-            } else {
-                Digest::default()
-            },
+            digest,
             verdict: verdict(words),
         })
     }
+}
+
+impl Serialize for RollUp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Votes {
+            against,
+            others,
+            since,
+        } = self.votes;
+        let since = instant(since.unwrap_or_default());
+        let words = [since, f64::from(against), f64::from(others), 0.0];
+        write(words, &self.digest, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RollUp {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the conversions saturate, which is meant"
+    )]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ([since, against, others, _], digest) = read(deserializer)?;
+        let since = UnixMillis(since as u64);
+        let votes = Votes {
+            against: against as u32,
+            others: others as u32,
+            since: (since.0 > 0).then_some(since),
+        };
+        Ok(Self { digest, votes })
+    }
+}
+
+fn write<S: Serializer>(
+    words: [f64; WORDS],
+    digest: &Digest,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut numbers: Vec<f64> = words.to_vec();
+    numbers.extend(figures(digest).map(rounded));
+    while numbers.last() == Some(&0.0) {
+        numbers.pop();
+    }
+    numbers.serialize(serializer)
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<([f64; WORDS], Digest), D::Error> {
+    let given = Vec::<f64>::deserialize(deserializer)?;
+    let mut words = [0.0; WORDS];
+    let mut figures = [0.0; FIGURES];
+    for (number, given) in words.iter_mut().chain(&mut figures).zip(given) {
+        *number = given;
+    }
+    let digest = digest(figures);
+    let is_possible = is_possible(&digest);
+    let digest = if is_possible {
+        digest
+    } else {
+        Digest::default()
+    };
+    Ok((words, digest))
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "instants and spans in milliseconds are below 2^53"
 )]
+fn instant(at: UnixMillis) -> f64 {
+    at.0 as f64
+}
+
 fn words(verdict: Option<Verdict>) -> [f64; WORDS] {
     let Some(Verdict { at, state }) = verdict else {
         return [0.0; WORDS];
     };
     let (kind, until, count) = match state {
-        State::Admitted => (1.0, 0, 0),
-        State::Ejected { until, count } => (2.0, until.0, count),
-        State::Probing { until, count } => (3.0, until.0, count),
-        State::Recovering { successes } => (4.0, 0, successes),
+        State::Admitted => (1.0, UnixMillis(0), 0),
+        State::Ejected { until, count } => (2.0, until, count),
+        State::Probing { until, count } => (3.0, until, count),
+        State::Recovering { successes } => (4.0, UnixMillis(0), successes),
     };
-    [at.0 as f64, kind, until as f64, f64::from(count)]
+    [instant(at), kind, instant(until), f64::from(count)]
 }
 
 #[expect(

@@ -5,7 +5,7 @@
 //! provider's pool. `observe` changes them, `view` only looks, and both take the time as an argument.
 //!
 //! What is known comes in three tiers, nearest first: the isolate's own memory, its `PoP` (`place`), and a snapshot of
-//! all `PoP`s (`snapshot`), which is also rolled up to the region and the world. No observation is in two of them. The
+//! all `PoP`s (`snapshot`, in `parts` where they are many), which is also rolled up to the region and the world. No observation is in two of them. The
 //! nearer one counts; the farther ones are priors of bounded weight. All is told by reports (`report`), which carry
 //! digests, never single observations. Nothing here waits for another tier: without them the own memory decides.
 //!
@@ -21,7 +21,10 @@
 mod budget;
 mod compact;
 mod digest;
+mod heard;
+mod held;
 mod learned;
+mod parts;
 mod place;
 mod report;
 mod room;
@@ -29,6 +32,7 @@ mod sharing;
 mod snapshot;
 mod standing;
 mod voices;
+mod votes;
 mod warm;
 
 use std::collections::BTreeMap;
@@ -42,7 +46,9 @@ use crate::units::{Millis, Tokens, UnixMillis};
 
 pub use budget::{RETRY_FLOOR, RETRY_RATIO, RetryBudget};
 pub use digest::Digest;
+pub use held::{FOLD_INTERVAL, HELD_MAX, Held};
 pub use learned::{CACHE_HITS_PRIOR, Expected, LEARNED_HALF_LIFE, Learned, PROMPT_FACTOR_MAX};
+pub use parts::{ENTRY, Edition, PARTS, Reading, by_part, part_of};
 pub use place::{ISOLATES_MAX, Place};
 pub use report::{REPORT_INTERVAL, REPORT_TARGETS_MAX, Report, Told, Verdict, report_due};
 pub use room::RoomLeft;

@@ -15,12 +15,14 @@ use super::digest::{Digest, WEIGHT_MIN};
 use super::standing::State;
 use crate::units::{Millis, UnixMillis};
 
-/// The version of a report, a place and a snapshot. What has another is not read.
+/// The version of a report and a place. What has another is not read.
 pub const REPORT_VERSION: u32 = 1;
 /// Targets of one report. A queue's message of 128 KB holds them with the longest names.
 pub const REPORT_TARGETS_MAX: usize = 128;
 /// The longest name that is told: a provider's and a model's. Longer ones stay within the isolate.
 pub const TARGET_NAME_BYTES_MAX: usize = 256;
+/// Stands between a target and a place in a snapshot, and in no name of either.
+pub(super) const BETWEEN: char = '\n';
 /// The longest name of an isolate, a `PoP` or a region.
 const PLACE_BYTES_MAX: usize = 32;
 
@@ -51,25 +53,36 @@ pub type Tidings = BTreeMap<String, Told>;
 
 /// Drops what rests on the least, to a factor of two, until at most `count_max` are left.
 pub(super) fn keep_best_known(tidings: &mut Tidings, count_max: usize) {
-    let mut excess = tidings.len().saturating_sub(count_max);
-    if excess == 0 {
-        return;
+    let attempts = tidings.values().map(|told| told.digest.attempts);
+    let mut kept = Kept::of(&attempts.collect::<Vec<_>>(), count_max);
+    tidings.retain(|_, told| kept.has(told.digest.attempts));
+}
+
+/// Which of too many are kept: those that rest on the most.
+pub(super) struct Kept {
+    excess: usize,
+    /// What rests on more attempts stays; of the others as many go as must.
+    least: f64,
+}
+
+impl Kept {
+    pub fn of(attempts: &[f64], count_max: usize) -> Self {
+        let excess = attempts.len().saturating_sub(count_max);
+        // No sort: it would be six kilobytes of code for what hardly ever happens.
+        let mut least = WEIGHT_MIN;
+        let count = |least: f64| attempts.iter().filter(|known| **known > least).count();
+        while count(least) > count_max {
+            least *= 2.0;
+        }
+        Self { excess, least }
     }
-    // No sort: it would be six kilobytes of code for what hardly ever happens.
-    let mut least = WEIGHT_MIN;
-    while tidings
-        .values()
-        .filter(|told| told.digest.attempts > least)
-        .count()
-        > count_max
-    {
-        least *= 2.0;
-    }
-    tidings.retain(|_, told| {
-        let goes = excess > 0 && told.digest.attempts <= least;
-        excess -= usize::from(goes);
+
+    /// To be asked of each of them once.
+    pub fn has(&mut self, attempts: f64) -> bool {
+        let goes = self.excess > 0 && attempts <= self.least;
+        self.excess -= usize::from(goes);
         !goes
-    });
+    }
 }
 
 /// What is told of one target.
@@ -96,22 +109,27 @@ impl Report {
     }
 
     pub(super) fn checked(mut self, now: UnixMillis) -> Option<Self> {
-        let is_short = |name: &String| name.len() <= PLACE_BYTES_MAX;
-        let are_short = [&self.sender, &self.pop, &self.region]
+        let is_name = |name: &String, most: usize| name.len() <= most && name.bytes().all(is_plain);
+        let are_names = [&self.sender, &self.pop, &self.region]
             .into_iter()
-            .all(is_short);
-        if self.v != REPORT_VERSION || !are_short || self.targets.len() > REPORT_TARGETS_MAX {
+            .all(|name| is_name(name, PLACE_BYTES_MAX));
+        if self.v != REPORT_VERSION || !are_names || self.targets.len() > REPORT_TARGETS_MAX {
             return None;
         }
         self.at = self.at.min(now);
         let at = self.at;
         self.targets
-            .retain(|target, _| target.len() <= TARGET_NAME_BYTES_MAX);
+            .retain(|target, _| is_name(target, TARGET_NAME_BYTES_MAX));
         for told in self.targets.values_mut() {
             told.date(at, now);
         }
         Some(self)
     }
+}
+
+/// What stands in a name, and in JSON as it is: so a snapshot's limits bound its bytes, and [`BETWEEN`] is in no name.
+fn is_plain(byte: u8) -> bool {
+    byte >= b' ' && !matches!(byte, b'"' | b'\\')
 }
 
 impl Told {

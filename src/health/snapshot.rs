@@ -1,36 +1,44 @@
-//! What all isolates together know: one digest for each target and `PoP`, folded by one consumer.
+//! What isolates together know: one digest for each target and `PoP`, folded from reports by one consumer.
 //!
 //! Folding a report adds its digests to those of its `PoP`, both decayed to the same instant; that commutes, so the
 //! order of delivery never matters. A queue delivers at least once, so the snapshot remembers, for each sender, which
 //! of its last 64 reports are in it, and a report that comes again changes nothing. What is older than
 //! [`REPORT_LIFETIME`] is not folded at all; so senders may be forgotten after it.
 //!
+//! A snapshot has the `PoP`s of its part of the world one by one, and the others rolled up to their regions (`parts`). To a
+//! reader among the former that is the same as having all of them.
+//!
 //! Here is also what a `PoP` may believe of the others. Figures travel as they are, as priors (`Health::take_snapshot`).
-//! An ejection travels only where others agree: two `PoP`s of the own region, or two regions of the world, and more than
-//! say otherwise. A brown-out seen from Frankfurt ejects nothing in Tokyo.
+//! An ejection travels only where others agree (`votes`). A brown-out seen from Frankfurt ejects nothing in Tokyo.
 //!
 //! Not here: who stores it, and how often (`edge/`).
 
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
-use super::report::{REPORT_VERSION, Report, Tidings, Told, keep_best_known};
+use super::heard::Heard;
+use super::report::{BETWEEN, Kept, Report, Tidings, Told, keep_best_known};
+use super::votes::{Ballot, RollUp, RollUps, Votes, add};
 use crate::units::{Millis, UnixMillis};
 
+/// The version of a snapshot. What has another is not read.
+const SNAPSHOT_VERSION: u32 = 2;
 /// Cells of a snapshot: a target at a `PoP`. With 130 bytes a cell that is some 270 KB, which an isolate
-/// reads in a few milliseconds; ten targets at thirty `PoP`s have 40 KB. Beyond it, what has the least evidence goes.
+/// reads in a few milliseconds. Beyond it, what has the least evidence goes; but what does not fit into one snapshot is
+/// in parts, and each part has as much room.
 pub const SNAPSHOT_CELLS_MAX: usize = 2_048;
 /// Senders that are remembered. Beyond it the one heard of longest ago is forgotten, and a report of its that then came
 /// twice would count twice.
 pub const SENDERS_MAX: usize = 1_024;
+/// Roll-ups of a snapshot: a target in a region. All seven continents and one more name for 128 targets.
+const ROLL_UPS_MAX: usize = 1_024;
+/// A text that is longer is none of ours: all cells, senders and roll-ups with the longest names have less. D1 takes as
+/// much in a row.
+const SNAPSHOT_BYTES_MAX: usize = 2_000_000;
 /// A report older than this is not folded: twenty half-lives on, it says nothing.
 pub const REPORT_LIFETIME: Millis = Millis(600_000);
-/// How long a `PoP`'s ejection counts for others, beyond its own rest. An ejected target is probed more often than this.
-const VERDICT_LIFETIME: Millis = Millis(60_000);
-/// Recent attempts from which on a `PoP` that has not ejected a target speaks for it.
-const WITNESS_ATTEMPTS_MIN: f64 = 1.0;
 
-/// What is known of all targets, everywhere.
+/// What is known of all targets at some `PoP`s one by one, and at the others rolled up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     v: u32,
@@ -38,44 +46,38 @@ pub struct Snapshot {
     pub at: UnixMillis,
     /// Counts the folds.
     pub number: u64,
+    /// How many parts hold what there is, where this holds nothing itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) parts: Option<usize>,
     /// Each `PoP` with its region, as its last report says; in the order of the `PoP`s.
     pops: Vec<(String, String)>,
     /// By target and `PoP`, with [`BETWEEN`] between them.
     cells: Tidings,
     /// In the order of their names.
     senders: Vec<Heard>,
-}
-
-/// Stands in no name of a model that a provider has, and in no airport code.
-const BETWEEN: char = '\n';
-
-/// Which reports of one sender are in the snapshot.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "HeardWire", into = "HeardWire")]
-struct Heard {
-    sender: String,
-    /// The highest number.
-    last: u64,
-    /// Bit `n` stands for the number `last - n`.
-    seen: u64,
-    at: UnixMillis,
+    /// What is known at `PoP`s that are not here.
+    #[serde(default, skip_serializing_if = "RollUps::is_empty")]
+    rest: RollUps,
 }
 
 impl Snapshot {
     /// Reads a snapshot; none where it is none.
     #[must_use]
     pub fn parse(text: &str, now: UnixMillis) -> Option<Self> {
+        if text.len() > SNAPSHOT_BYTES_MAX {
+            return None;
+        }
         let mut snapshot: Self = serde_json::from_str(text).ok()?;
-        if snapshot.v != REPORT_VERSION {
+        if snapshot.v != SNAPSHOT_VERSION || !snapshot.is_ordered() || !snapshot.is_bounded() {
             return None;
         }
         snapshot.at = snapshot.at.min(now);
-        if !snapshot.is_ordered() {
-            return None;
-        }
         let at = snapshot.at;
         for told in snapshot.cells.values_mut() {
             told.date(at, now);
+        }
+        for (_, roll_up) in &mut snapshot.rest {
+            roll_up.date(at, now);
         }
         Some(snapshot)
     }
@@ -86,8 +88,11 @@ impl Snapshot {
     }
 
     /// Adds what the reports say, and says how many of them were new.
-    pub fn fold(&mut self, reports: &[Report], now: UnixMillis) -> usize {
-        self.v = REPORT_VERSION;
+    pub fn fold<'a>(
+        &mut self,
+        reports: impl IntoIterator<Item = &'a Report>,
+        now: UnixMillis,
+    ) -> usize {
         self.decay(now);
         let mut folded = 0;
         for report in reports {
@@ -109,7 +114,7 @@ impl Snapshot {
         heard.is_some_and(|heard| heard.has(number))
     }
 
-    /// Everything that is known of a target, by `PoP`.
+    /// What is known of a target, by `PoP`.
     pub fn cells(&self, target: &str) -> impl Iterator<Item = (&str, &Told)> {
         let cells = self.cells.range(format!("{target}{BETWEEN}")..);
         cells.map_while(move |(cell, told)| {
@@ -118,12 +123,22 @@ impl Snapshot {
         })
     }
 
-    /// The targets in the order of their names; one at many `PoP`s comes as often.
+    /// What is known of a target at `PoP`s that are not here, by region.
+    fn rest(&self, target: &str) -> impl Iterator<Item = (&str, &RollUp)> {
+        let first = format!("{target}{BETWEEN}");
+        let first = self.rest.partition_point(|(name, _)| *name < first);
+        let rest = self.rest.iter().skip(first);
+        rest.map_while(move |(name, roll_up)| {
+            let region = name.strip_prefix(target)?.strip_prefix(BETWEEN)?;
+            Some((region, roll_up))
+        })
+    }
+
+    /// The targets; one at many `PoP`s and in many regions comes as often.
     pub fn targets(&self) -> impl Iterator<Item = &str> {
-        let target = |cell: &'_ String| cell.split_once(BETWEEN).map(|(target, _)| target.len());
-        self.cells
-            .keys()
-            .filter_map(move |cell| cell.get(..target(cell)?))
+        let rest = self.rest.iter().map(|(name, _)| name);
+        let names = self.cells.keys().chain(rest);
+        names.filter_map(|name| Some(name.split_once(BETWEEN)?.0))
     }
 
     /// What is known at one `PoP`, by target.
@@ -137,14 +152,19 @@ impl Snapshot {
     /// What the other `PoP`s of the region know of a target, and what all other regions know.
     #[must_use]
     pub fn beyond(&self, target: &str, pop: &str, region: &str) -> (Digest, Digest) {
+        let cells = self.cells(target).filter(|(there, _)| *there != pop);
+        let cells = cells.map(|(there, told)| (self.region_of(there), told.digest));
+        let rest = self
+            .rest(target)
+            .map(|(there, roll_up)| (there, roll_up.digest));
         let mut sums = (Digest::default(), Digest::default());
-        for (there, told) in self.cells(target).filter(|(there, _)| *there != pop) {
-            let sum = if self.region_of(there) == region {
+        for (there, digest) in cells.chain(rest) {
+            let sum = if there == region {
                 &mut sums.0
             } else {
                 &mut sums.1
             };
-            *sum = sum.merged(told.digest);
+            *sum = sum.merged(digest);
         }
         sums
     }
@@ -152,31 +172,72 @@ impl Snapshot {
     /// Since when the others agree that a target is down, as seen from a `PoP`; none where they do not.
     #[must_use]
     pub fn condemned(&self, target: &str, pop: &str, region: &str) -> Option<UnixMillis> {
-        let mut votes: Vec<(&str, Votes)> = Vec::new();
+        let mut ballot = Ballot::default();
         for (there, told) in self.cells(target).filter(|(there, _)| *there != pop) {
-            let there = self.region_of(there);
-            let place = votes.iter().position(|(region, _)| *region == there);
-            let place = place.unwrap_or_else(|| {
-                votes.push((there, Votes::default()));
-                votes.len() - 1
-            });
-            if let Some((_, votes)) = votes.get_mut(place) {
-                votes.count(told, self.at);
+            ballot.add(self.region_of(there), Votes::of(told, self.at));
+        }
+        for (there, roll_up) in self.rest(target) {
+            ballot.add(there, roll_up.votes);
+        }
+        ballot.agreed(region)
+    }
+
+    /// How many cells and how many senders there are.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.cells.len(), self.senders.len())
+    }
+
+    /// Decays all to `now` and forgets what says nothing by then.
+    pub(super) fn age(&mut self, now: UnixMillis) {
+        self.decay(now);
+        self.forget(now);
+    }
+
+    /// What is known here, rolled up to the regions.
+    pub(super) fn rolled_up(&self) -> RollUps {
+        let mut sums = RollUps::new();
+        for (cell, told) in &self.cells {
+            if let Some((target, pop)) = cell.rsplit_once(BETWEEN) {
+                let name = format!("{target}{BETWEEN}{}", self.region_of(pop));
+                add(&mut sums, &name, RollUp::of(told, self.at));
             }
         }
-        if let Some((_, near)) = votes.iter().find(|(there, _)| *there == region) {
-            if near.speak_for() {
-                return None;
-            }
-            if near.against >= 2 && near.speak_against() {
-                return near.since;
+        sums
+    }
+
+    /// Adds what others know at other `PoP`s.
+    pub(super) fn join(&mut self, other: Self) {
+        self.v = SNAPSHOT_VERSION;
+        self.at = self.at.max(other.at);
+        for pop in other.pops {
+            if let Err(place) = self.pops.binary_search(&pop) {
+                self.pops.insert(place, pop);
             }
         }
-        let against = votes.iter().filter(|(_, votes)| votes.speak_against());
-        let others = votes.iter().filter(|(_, votes)| votes.speak_for());
-        let (against, others) = (against.count(), others.count());
-        let newest = votes.iter().filter_map(|(_, votes)| votes.since).max();
-        newest.filter(|_| against >= 2 && against > others)
+        self.cells.extend(other.cells);
+        for heard in other.senders {
+            if let Err(place) = self.place_of(&heard.sender) {
+                self.senders.insert(place, heard);
+            }
+        }
+    }
+
+    /// Adds what is known elsewhere, rolled up.
+    pub(super) fn set_rest(&mut self, rest: RollUps) {
+        self.rest = rest;
+        let attempts = self.rest.iter().map(|(_, it)| it.digest.attempts);
+        let mut kept = Kept::of(&attempts.collect::<Vec<_>>(), ROLL_UPS_MAX);
+        self.rest.retain(|(_, it)| kept.has(it.digest.attempts));
+    }
+
+    /// One that holds nothing.
+    pub(super) fn empty(number: u64, at: UnixMillis) -> Self {
+        Self {
+            v: SNAPSHOT_VERSION,
+            at,
+            number,
+            ..Self::default()
+        }
     }
 
     fn region_of(&self, pop: &str) -> &str {
@@ -196,12 +257,21 @@ impl Snapshot {
     /// Whether what is looked up by its order is in order; a snapshot that anything else has written may not be.
     fn is_ordered(&self) -> bool {
         self.pops.is_sorted()
+            && self.rest.is_sorted_by(|(one, _), (next, _)| one <= next)
             && self
                 .senders
                 .is_sorted_by(|one, next| one.sender <= next.sender)
     }
 
+    fn is_bounded(&self) -> bool {
+        self.cells.len() <= SNAPSHOT_CELLS_MAX
+            && self.pops.len() <= SNAPSHOT_CELLS_MAX
+            && self.senders.len() <= SENDERS_MAX
+            && self.rest.len() <= ROLL_UPS_MAX
+    }
+
     fn decay(&mut self, now: UnixMillis) {
+        self.v = SNAPSHOT_VERSION;
         for told in self.cells.values_mut() {
             told.digest = told.digest.decayed(now);
         }
@@ -211,17 +281,12 @@ impl Snapshot {
     /// Whether the report is new; it counts as known from now on.
     fn note(&mut self, report: &Report) -> bool {
         let place = self.place_of(&report.sender).unwrap_or_else(|place| {
-            let heard = Heard {
-                sender: report.sender.clone(),
-                ..Heard::default()
-            };
+            let heard = Heard::of(&report.sender);
             self.senders.insert(place, heard);
             place
         });
-        self.senders.get_mut(place).is_some_and(|heard| {
-            heard.at = heard.at.max(report.at);
-            heard.note(report.number)
-        })
+        let heard = self.senders.get_mut(place);
+        heard.is_some_and(|heard| heard.note(report))
     }
 
     fn add(&mut self, report: &Report, now: UnixMillis) {
@@ -271,92 +336,5 @@ impl Snapshot {
         }
         let mut is_known = is_known.into_iter();
         self.pops.retain(|_| is_known.next().unwrap_or_default());
-    }
-}
-
-/// Sender, last number, bits, and when.
-type HeardWire = (String, u64, u64, u64);
-
-impl From<HeardWire> for Heard {
-    fn from((sender, last, seen, at): HeardWire) -> Self {
-        let at = UnixMillis(at);
-        Self {
-            sender,
-            last,
-            seen,
-            at,
-        }
-    }
-}
-
-impl From<Heard> for HeardWire {
-    fn from(heard: Heard) -> Self {
-        (heard.sender, heard.last, heard.seen, heard.at.0)
-    }
-}
-
-impl Heard {
-    fn has(&self, number: u64) -> bool {
-        let bit = self.last.checked_sub(number);
-        bit.is_some_and(|bit| bit >= 64 || (self.seen >> bit) & 1 == 1)
-    }
-
-    /// A number that is too old to tell counts as known: better one report lost than one counted twice.
-    fn note(&mut self, number: u64) -> bool {
-        if self.seen != 0 && self.has(number) {
-            return false;
-        }
-        if self.seen == 0 || number > self.last {
-            let ahead = number - self.last.min(number);
-            let kept = u32::try_from(ahead)
-                .ok()
-                .and_then(|n| self.seen.checked_shl(n));
-            self.seen = kept.unwrap_or(0) | 1;
-            self.last = number;
-        } else {
-            self.seen |= 1 << (self.last - number);
-        }
-        true
-    }
-}
-
-impl Told {
-    /// Whether it says that the target is down.
-    fn condemns(&self, now: UnixMillis) -> bool {
-        self.verdict.is_some_and(|verdict| {
-            let is_fresh = now.since(verdict.at) < VERDICT_LIFETIME;
-            verdict
-                .state
-                .until()
-                .is_some_and(|until| is_fresh || until > now)
-        })
-    }
-}
-
-/// What the `PoP`s of one region say of one target.
-#[derive(Clone, Copy, Debug, Default)]
-struct Votes {
-    against: u32,
-    others: u32,
-    /// The newest word against it.
-    since: Option<UnixMillis>,
-}
-
-impl Votes {
-    fn count(&mut self, told: &Told, at: UnixMillis) {
-        if told.condemns(at) {
-            self.against += 1;
-            self.since = self.since.max(told.verdict.map(|verdict| verdict.at));
-        } else if told.digest.attempts >= WITNESS_ATTEMPTS_MIN {
-            self.others += 1;
-        }
-    }
-
-    fn speak_against(self) -> bool {
-        self.against > self.others
-    }
-
-    fn speak_for(self) -> bool {
-        self.others > 0 && self.others >= self.against
     }
 }

@@ -20,6 +20,7 @@ const WRAPPER = `import Edge from './index.js';
 const HANG_MS = 2_000;
 let kv_is = 'sound';
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const isOfHealth = (entry) => entry === 'health' || entry.startsWith('health:');
 
 async function stumble() {
   if (kv_is === 'refusing') throw new Error('refused');
@@ -29,7 +30,7 @@ async function stumble() {
 function behind(env, ctx) {
   const call = (name) => async (...args) => {
     await stumble();
-    if (name !== 'put' || args[0] !== 'health') return env.KV[name](...args);
+    if (name !== 'put' || !isOfHealth(args[0])) return env.KV[name](...args);
     ctx.waitUntil(sleep(env.KV_LAG_MS).then(() => env.KV.put(...args)));
   };
   const names = ['get', 'getWithMetadata', 'put', 'list', 'delete'];

@@ -1,7 +1,7 @@
 // Health over six data centres behind a KV that lags: a target that dies is avoided in the same isolate after three
 // failures, in the same data centre within 5 s, everywhere within KV's lag and 10 s; while it is down each data centre
 // sends at most one probe at a time; once it is back its share is back within a minute. And KV and the queue may refuse or
-// hang as they like: no request fails or waits for them.
+// hang as they like: no request fails or waits for them. Behind hundreds of data centres an isolate reads one part of many.
 //
 // Callers keep asking and the lab keeps the clock; what must not happen is looked for in all that they noted.
 
@@ -119,7 +119,7 @@ test('a target that dies is avoided near and far, probed with discipline, and ba
   await world.labs.first.up();
   const up_ms = Date.now();
   for (const name of TALKERS) {
-    const met = answers.filter(({ isolate, at_ms }) => isolate === name && at_ms >= down_ms);
+    const met = sinceItFailed(answers.filter(({ isolate, at_ms }) => isolate === name && at_ms >= down_ms));
     const first_avoided = met.findIndex(({ attempts }) => attempts === 1);
     assert.ok(first_avoided >= 0 && first_avoided <= FAILURES_MAX, `${name} avoided it after ${first_avoided} failures`);
   }
@@ -133,10 +133,13 @@ test('a target that dies is avoided near and far, probed with discipline, and ba
   t.diagnostic(`its share was back after ${Date.now() - up_ms} ms`);
 });
 
+/** Without the answers that were on their way when it went down. */
+const sinceItFailed = (answers) => answers.slice(answers.findIndex(({ attempts }) => attempts > 1));
+
 /** After the failures that ejected it, each further attempt at the dead target is a probe. */
 function probesKeepTheirDistance(answers) {
   for (const pop of new Set(answers.map((answer) => answer.pop))) {
-    const met = answers.filter((answer) => answer.pop === pop).sort((a, b) => a.at_ms - b.at_ms);
+    const met = sinceItFailed(answers.filter((answer) => answer.pop === pop).sort((a, b) => a.at_ms - b.at_ms));
     const ejected = met.findIndex(({ attempts }) => attempts === 1);
     const probes = met.slice(ejected).filter(({ attempts }) => attempts > 1);
     const gaps_ms = probes.slice(1).map(({ at_ms }, place) => at_ms - probes[place].at_ms);
@@ -167,3 +170,51 @@ for (const is of ['refusing', 'hanging']) {
     assert.ok(Math.max(...took_ms[is]) < 1_500, `one took ${Math.max(...took_ms[is])} ms`);
   });
 }
+
+test('of hundreds of data centres an isolate reads its part, and hears of the others in it', { timeout: 60_000 }, async () => {
+  const [isolate, places, fillers] = ['sin', 160, 15];
+  const model = await world.route([{ lab: 'first' }, { lab: 'second' }]);
+  const other = await world.route([{ lab: 'second' }]);
+  // It reads the one entry that there is as yet.
+  await ask(isolate, other);
+  assert.equal(await hasHeard(isolate, model), false);
+
+  const dead = `first/${model}-0`;
+  const now_ms = Date.now();
+  const ejected = [now_ms, 2, now_ms + 60_000, 1, 3];
+  const alive = [0, 0, 0, 0, 3, 3];
+  const report = (place) => ({
+    v: 1,
+    sender: `sender-${place}`,
+    number: 1,
+    at: now_ms,
+    pop: `P${place}`,
+    region: place % 2 ? 'EU' : 'NA',
+    targets: { [dead]: ejected, ...Object.fromEntries(Array.from({ length: fillers }, (_, n) => [`filler/m${n}`, alive])) },
+  });
+  const messages = Array.from({ length: places }, (_, place) => ({ body: JSON.stringify(report(place)), contentType: 'text' }));
+  const queue = await world.mf.getQueueProducer('HEALTH', isolate);
+  // The queue delivers at least once: here all of them twice.
+  for (const from of [0, 80, 0, 80]) await queue.sendBatch(messages.slice(from, from + 80));
+
+  const kv = await world.mf.getKVNamespace('KV', isolate);
+  const read = (entry) => kv.get(entry, 'json');
+  await until('the snapshot to be in parts', async () => (await read('health'))?.parts === 32, { within_ms: 20_000 });
+  const { keys } = await kv.list({ prefix: 'health:' });
+  assert.equal(keys.length, 32);
+  const against = (part) => Object.fromEntries(part.rest.filter(([name]) => name.startsWith(`${dead}\n`)).map(([name, [, votes]]) => [name.split('\n')[1], votes]));
+  const isWhole = (part) => {
+    const own = part.pops.filter(([pop]) => /^P\d+$/.test(pop)).length;
+    const { EU = 0, NA = 0 } = against(part);
+    return own + EU + NA === places;
+  };
+  await until('all reports to be in every part', async () => {
+    const parts = await Promise.all(keys.map(({ name }) => read(name)));
+    return parts.every(isWhole);
+  }, { within_ms: 20_000 });
+  const [first] = await Promise.all(keys.slice(0, 1).map(({ name }) => read(name)));
+  for (const [name, told] of first.rest.filter(([name]) => name.startsWith('filler/'))) {
+    assert.ok(told[4] <= (places / 2) * 3, `${name} has ${told[4]} attempts: a report was counted twice`);
+  }
+  await until(`${isolate} to hear of it`, () => hasHeard(isolate, model), { within_ms: EVERYWHERE_MS + 10_000 });
+});

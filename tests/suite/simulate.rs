@@ -55,6 +55,7 @@ fn every_request_of_every_scenario_ends_once() {
     for (name, _) in inputs(&scenarios(), ".json") {
         let scale = match name.as_str() {
             "300-places" => "scale=0.0005",
+            "many-targets" => "scale=0.001",
             "quiet-places" => "scale=0.02",
             _ => SMALL,
         };

@@ -46,11 +46,16 @@ pub(super) struct News {
     /// Messages to the queue.
     pub reports_per_s: f64,
     pub folds_per_s: f64,
+    /// Rows of D1 that folds write.
+    pub rows_per_s: f64,
+    /// Entries, all together.
     pub kv_puts_per_s: f64,
     /// Those that no cache of a place answered.
     pub kv_reads_per_s: f64,
-    /// The value of the entry, in the end.
+    /// All entries together, in the end.
     pub snapshot_bytes: usize,
+    /// The largest of them, which is what an isolate reads.
+    pub entry_bytes_max: usize,
 }
 
 impl News {
@@ -59,9 +64,11 @@ impl News {
         Self {
             reports_per_s: rate(counts.reports),
             folds_per_s: rate(counts.folds),
+            rows_per_s: rate(counts.rows),
             kv_puts_per_s: rate(counts.puts),
             kv_reads_per_s: rate(counts.reads),
-            snapshot_bytes: counts.snapshot_bytes,
+            snapshot_bytes: counts.edition_bytes,
+            entry_bytes_max: counts.entry_bytes_max,
         }
     }
 }

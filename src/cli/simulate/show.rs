@@ -180,14 +180,19 @@ fn news(news: &News) -> String {
     let News {
         reports_per_s,
         folds_per_s,
+        rows_per_s,
         kv_puts_per_s,
         kv_reads_per_s,
         snapshot_bytes,
+        entry_bytes_max,
     } = news;
+    let kilobytes = |bytes: usize| real(u64::try_from(bytes).unwrap_or(u64::MAX)) / 1e3;
     format!(
-        "health news a second: {reports_per_s:.1} reports, {folds_per_s:.1} folds, {kv_puts_per_s:.2} puts to KV, \
-         {kv_reads_per_s:.1} reads beyond its caches; the snapshot has {:.1} KB",
-        real(u64::try_from(*snapshot_bytes).unwrap_or(u64::MAX)) / 1e3
+        "health news a second: {reports_per_s:.1} reports, {folds_per_s:.1} folds, {rows_per_s:.1} rows of D1, \
+         {kv_puts_per_s:.2} puts to KV, {kv_reads_per_s:.1} reads beyond its caches; the snapshot has {:.1} KB, \
+         of which an isolate reads at most {:.1}",
+        kilobytes(*snapshot_bytes),
+        kilobytes(*entry_bytes_max)
     )
 }
 

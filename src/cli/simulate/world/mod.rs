@@ -158,13 +158,19 @@ impl<'a> World<'a> {
                 }
             }
             Event::Report { isolate } => self.report(long(isolate)),
-            Event::Deliver => self.tidings.deliver(&mut self.agenda, self.now),
-            Event::Publish => {
-                let is_down = self.is_on(What::Kv);
-                self.tidings.publish(is_down, self.now);
+            Event::Deliver => {
+                if self.tidings.deliver(&mut self.agenda, self.now) {
+                    self.publish();
+                }
             }
+            Event::Publish => self.publish(),
             Event::Strike { fault } => self.begin_anew(long(fault)),
         }
+    }
+
+    fn publish(&mut self) {
+        let is_down = self.is_on(What::Kv);
+        self.tidings.publish(is_down, self.now);
     }
 
     fn is_on(&self, what: What) -> bool {
@@ -266,12 +272,12 @@ impl<'a> World<'a> {
         };
         let is_first = isolate.is_new();
         let reads = isolate.reads(now);
-        let mut snapshot = None;
+        let mut edition = None;
         if reads.is_snapshot_due && is_kv_up {
-            snapshot = self.tidings.read(&mut pop.cached, now);
+            edition = self.tidings.read(&mut pop.cached, now);
         }
-        if is_first && let Some(snapshot) = snapshot.take() {
-            isolate.take_snapshot(&snapshot, now);
+        if is_first && let Some(edition) = edition.take() {
+            isolate.take_snapshot(edition.for_pop(&pop.name), now);
         }
         let from = pop.from;
         let order = self
@@ -281,8 +287,8 @@ impl<'a> World<'a> {
         if reads.is_place_due && is_cache_up {
             isolate.health.take_place(&pop.place.clone().at(now), now);
         }
-        if let Some(snapshot) = snapshot {
-            isolate.take_snapshot(&snapshot, now);
+        if let Some(edition) = edition {
+            isolate.take_snapshot(edition.for_pop(&pop.name), now);
         }
         isolate.under_way += 1;
         self.tally.begin(now);
