@@ -166,13 +166,18 @@ impl Exchange {
         outputs: &mut Vec<Output>,
     ) -> bool {
         let place = self.attempts.get(attempt).map(|running| running.place);
-        let is_last = self.taken >= self.plan.order.len() && self.order.fallbacks.is_empty();
+        let is_last = self.has_taken_all();
         let may_ask = |place: &usize| {
             is_last || (self.is_a_call_to_spare() && self.tries_of(*place).count() < TRIES_MAX)
         };
         place
             .filter(may_ask)
             .is_some_and(|place| self.send(place, health, now, outputs).is_ok())
+    }
+
+    /// Whether every target has had its turn, those of the client's further names as well.
+    pub(super) fn has_taken_all(&self) -> bool {
+        self.taken >= self.plan.order.len() && self.order.fallbacks.is_empty()
     }
 
     /// Sends to the next target of the plan that can carry the request, or else of the client's next name.
@@ -187,7 +192,10 @@ impl Exchange {
                 self.taken += 1;
                 match self.send(place, health, now, outputs) {
                     Ok(()) => return,
-                    Err(NotSent::TooMany) => return self.give_up(now, outputs),
+                    Err(NotSent::TooMany) => {
+                        self.leaves_targets = true;
+                        return self.give_up(now, outputs);
+                    }
                     Err(NotSent::NotTranslatable | NotSent::TooLong) => {}
                 }
             }
@@ -329,7 +337,7 @@ impl Exchange {
             Some(_) => (self.failure_for_client(), Ending::Rejected),
         };
         let mut headers = self.headers(error.retry_after);
-        if ending == Ending::Failed && error.retry_after.is_none() {
+        if ending == Ending::Failed && error.retry_after.is_none() && !self.leaves_targets {
             // OpenAI's and Anthropic's SDKs heed it: all that could be tried has been.
             headers.push(("x-should-retry", "false".to_owned()));
         }

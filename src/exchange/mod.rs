@@ -149,6 +149,8 @@ pub struct Exchange {
     /// A call to a target that has failed before, which waits for its time.
     again: Option<Again>,
     has_hedged: bool,
+    /// Whether it ends before every target that could be asked has been.
+    leaves_targets: bool,
     /// What the client has seen, where the route carries broken answers on.
     shown: Shown,
     /// The attempt whose answer the client sees.
@@ -175,6 +177,7 @@ impl Exchange {
             attempts: Vec::new(),
             again: None,
             has_hedged: false,
+            leaves_targets: false,
             shown: Shown::default(),
             winner: None,
             client,
@@ -512,6 +515,7 @@ impl Exchange {
 
     /// The route's own total deadline: no target is tried any more.
     fn run_out_of_time(&mut self, health: &mut Health, now: UnixMillis, outputs: &mut Vec<Output>) {
+        self.leaves_targets = !self.has_taken_all();
         self.taken = self.plan.order.len();
         self.order.fallbacks.clear();
         if self.again.take().is_some() {
