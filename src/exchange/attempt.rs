@@ -8,7 +8,9 @@ use std::sync::Arc;
 use crate::chat::{Answer, AttemptFailure, Event, FinishReason, ProviderError, Usage};
 use crate::classify::Traits;
 use crate::config::{Route, Target};
-use crate::dialects::{Dialect, Endpoint, Feature, Take, TextSize, parse_answer, parse_error};
+use crate::dialects::{
+    Dialect, Endpoint, Feature, Prefill, Take, TextSize, parse_answer, parse_error,
+};
 use crate::journal::{AttemptRecord, CountedUsage};
 use crate::units::{MicroUsd, Millis, UnixMillis};
 
@@ -42,6 +44,7 @@ pub(super) struct Attempt {
     /// Whether the target was asked for a stream, and has not answered whole instead.
     pub is_streaming: bool,
     pub passage: Passage,
+    pub part: Part,
     /// The fields of the request that the target was not given.
     pub dropped: Vec<String>,
     pub sent_at: UnixMillis,
@@ -71,6 +74,20 @@ pub(super) struct Attempt {
     bytes: u64,
     pub calls: Calls,
     pub expected: Expectation,
+}
+
+/// What of the answer it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Whole,
+    /// It was given the beginning, which broke elsewhere.
+    Rest,
+}
+
+impl Part {
+    pub fn behind(prefill: Option<Prefill<'_>>) -> Self {
+        prefill.map_or(Self::Whole, |_| Self::Rest)
+    }
 }
 
 /// How a stream's bytes reach the client.
@@ -165,6 +182,7 @@ impl Attempt {
             place,
             secret,
             is_streaming,
+            part: Part::Whole,
             dropped: Vec::new(),
             sent_at: now,
             headers_at: None,
@@ -414,7 +432,8 @@ impl Attempt {
         matches!(self.reading, Reading::Refusal)
     }
 
-    /// Whether a finished stream is an answer. One that a filter or the token limit ended may be without words.
+    /// Whether a finished stream is an answer. One that a filter or the token limit ended may be without words, and so may
+    /// the end of another's.
     pub fn judge_stream(&self) -> Result<(), AttemptFailure> {
         if self.finished_at.is_none() {
             return Err(AttemptFailure::CutOff { bytes: self.bytes });
@@ -423,10 +442,17 @@ impl Attempt {
             self.finish,
             Some(FinishReason::Length | FinishReason::ContentFilter)
         );
-        if self.first_token_at.is_none() && !is_cut_short {
+        if self.first_token_at.is_none() && !is_cut_short && !self.adds_nothing() {
             return Err(AttemptFailure::EmptyAnswer);
         }
         Ok(())
+    }
+
+    /// Whether it ends another's answer, which was whole as it had been shown.
+    fn adds_nothing(&self) -> bool {
+        self.part == Part::Rest
+            && self.first_token_at.is_none()
+            && self.finish == Some(FinishReason::Stop)
     }
 
     fn end_whole(
@@ -518,7 +544,9 @@ impl Attempt {
                 is_estimated: false,
             });
         }
-        self.first_token_at?;
+        if !self.adds_nothing() {
+            self.first_token_at?;
+        }
         if !self.endpoint.has_estimated_usage() {
             return None;
         }

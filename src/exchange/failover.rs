@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 
 use super::again::TRIES_MAX;
-use super::attempt::{Attempt, Failed, Passage};
+use super::attempt::{Attempt, Failed, Part, Passage};
 use super::deadlines;
 use super::listen::{Calls, Heard};
 use super::{ATTEMPTS_MAX, Exchange, Output, ResponseHead, call, client};
@@ -260,6 +260,7 @@ impl Exchange {
             return Err(NotSent::NotTranslatable);
         };
         let dropped = traits.dropped_by(target.carries(traits.dialect, endpoint));
+        attempt.part = Part::behind(self.prefill());
         attempt.dropped = dropped.map(str::to_owned).collect();
         let call = call::call(&self.order, target, is_streaming, secret, self.prefill());
         match call {
