@@ -173,6 +173,18 @@ impl ClientDialect {
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
+
+    /// An answer's id, made of its exchange's, with the beginning that the dialect's own ids have.
+    #[must_use]
+    pub fn answer_id(self, endpoint: Endpoint, exchange: &str) -> String {
+        match (self, endpoint) {
+            (_, Endpoint::Completions) => format!("cmpl-{exchange}"),
+            (Self::OpenaiChat, _) => format!("chatcmpl-{exchange}"),
+            (Self::Anthropic, _) => format!("msg_{exchange}"),
+            (Self::OpenaiResponses, _) => format!("resp_{exchange}"),
+            (Self::Gemini, _) => exchange.to_owned(),
+        }
+    }
 }
 
 impl From<ClientDialect> for Dialect {

@@ -119,6 +119,19 @@ impl StreamEncoder {
         })
     }
 
+    /// With an id for an answer whose provider gives none. Clients tell by it which chunks belong together.
+    #[must_use]
+    pub fn named(mut self, id: String) -> Self {
+        match &mut self.0 {
+            Encoder::OpenaiChat(encoder) => encoder.name(id),
+            Encoder::Anthropic(encoder) => encoder.name(id),
+            Encoder::OpenaiResponses(encoder) => encoder.name(id),
+            Encoder::Completion(encoder) => encoder.name(id),
+            Encoder::Gemini(encoder) => encoder.name(id),
+        }
+        self
+    }
+
     /// With what the prompt is expected to count, for a dialect whose stream tells it first: what the provider has told by
     /// then comes before it, and what it tells later is told at the end.
     #[must_use]

@@ -19,6 +19,8 @@ pub(super) struct Client {
     endpoint: Endpoint,
     is_streaming: bool,
     created: UnixMillis,
+    /// For an answer whose provider gives it none.
+    answer_id: String,
     sink: Sink,
     /// What makes an array of the stream's events, for a client that wants one.
     array: Option<Box<ArrayWriter>>,
@@ -51,6 +53,7 @@ impl Client {
         delivery: Delivery,
         is_streaming: bool,
         created: UnixMillis,
+        exchange_id: &str,
     ) -> Self {
         let is_array = is_streaming && delivery == Delivery::Array;
         Self {
@@ -58,6 +61,7 @@ impl Client {
             endpoint,
             is_streaming,
             created,
+            answer_id: dialect.answer_id(endpoint, exchange_id),
             sink: Sink::Undecided,
             array: is_array.then(Box::default),
             has_ended: false,
@@ -103,10 +107,11 @@ impl Client {
         now: UnixMillis,
     ) {
         let encoder = || {
-            Box::new(match self.endpoint {
+            let encoder = match self.endpoint {
                 Endpoint::Completions => StreamEncoder::of_completion(now),
                 _ => StreamEncoder::new(self.dialect, now, true).expecting(prompt),
-            })
+            };
+            Box::new(encoder.named(self.answer_id.clone()))
         };
         self.sink = if !self.is_streaming {
             Sink::Collect(Box::default())
@@ -202,7 +207,7 @@ impl Client {
             Sink::Collect(collector) => {
                 let mut answer = collector.finish();
                 answer.usage = usage.or(answer.usage);
-                Some(self.encode(&answer))
+                Some(self.encode(answer))
             }
             Sink::Undecided => None,
             Sink::Relay(_) | Sink::Encode(_) | Sink::Native if self.has_ended => None,
@@ -221,17 +226,20 @@ impl Client {
     }
 
     /// An answer that came whole: the provider's own bytes where the client can read them.
-    pub fn whole(&self, is_native: bool, answer: &Answer, body: Vec<u8>) -> Vec<u8> {
+    pub fn whole(&self, is_native: bool, answer: Answer, body: Vec<u8>) -> Vec<u8> {
         if is_native {
             return body;
         }
         self.encode(answer)
     }
 
-    fn encode(&self, answer: &Answer) -> Vec<u8> {
+    fn encode(&self, mut answer: Answer) -> Vec<u8> {
+        if answer.id.is_empty() {
+            answer.id.clone_from(&self.answer_id);
+        }
         match self.endpoint {
-            Endpoint::Completions => encode_completion(answer, self.created),
-            _ => encode_answer(self.dialect, answer, self.created),
+            Endpoint::Completions => encode_completion(&answer, self.created),
+            _ => encode_answer(self.dialect, &answer, self.created),
         }
     }
 

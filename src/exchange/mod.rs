@@ -167,7 +167,14 @@ impl Exchange {
         let plan = order.routing.plan(&order.prefix, health, now);
         let (endpoint, delivery) = (order.endpoint(), order.delivery);
         let is_streaming = order.routing.traits.is_streaming;
-        let client = Client::new(order.client, endpoint, delivery, is_streaming, now);
+        let client = Client::new(
+            order.client,
+            endpoint,
+            delivery,
+            is_streaming,
+            now,
+            &order.id,
+        );
         let mut exchange = Self {
             order,
             began_at: now,
@@ -433,7 +440,7 @@ impl Exchange {
             Ok(Ended::Whole { mut answer, body }) => {
                 self.commit(attempt, health, now, outputs);
                 answer.usage = answer.usage.or_else(|| self.estimate());
-                let body = self.whole_body(attempt, &answer, body);
+                let body = self.whole_body(attempt, *answer, body);
                 outputs.push(Output::Emit(body));
                 self.succeed(attempt, health, now);
                 self.finish(Ending::Completed, 200, None, now, outputs);
@@ -442,7 +449,7 @@ impl Exchange {
         }
     }
 
-    fn whole_body(&self, attempt: usize, answer: &Answer, body: Vec<u8>) -> Vec<u8> {
+    fn whole_body(&self, attempt: usize, answer: Answer, body: Vec<u8>) -> Vec<u8> {
         let running = self.attempts.get(attempt);
         let is_native = running.is_some_and(|running| running.is_native);
         self.client.whole(is_native, answer, body)

@@ -243,6 +243,11 @@ impl StreamEncoder {
         }
     }
 
+    /// The answer's id, until its provider names one.
+    pub fn name(&mut self, id: String) {
+        self.id = id;
+    }
+
     pub fn push(&mut self, event: &Event, out: &mut Vec<u8>) {
         if self.stage == Stage::Ended {
             return;
@@ -250,7 +255,9 @@ impl StreamEncoder {
         match event {
             Event::Start { id, model } => {
                 if self.stage.reach(Stage::Started) {
-                    self.id.clone_from(id);
+                    if !id.is_empty() {
+                        self.id.clone_from(id);
+                    }
                     self.model.clone_from(model);
                 }
             }

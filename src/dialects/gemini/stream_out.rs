@@ -29,6 +29,11 @@ pub(in super::super) struct StreamEncoder {
 const NOTHING: WirePart = WirePart::Text { text: "" };
 
 impl StreamEncoder {
+    /// The answer's id, until its provider names one.
+    pub(in super::super) fn name(&mut self, id: String) {
+        self.id = id;
+    }
+
     pub(in super::super) fn push(&mut self, event: &Event, out: &mut Vec<u8>) {
         if self.stage == Stage::Ended {
             return;
@@ -36,7 +41,9 @@ impl StreamEncoder {
         match event {
             Event::Start { id, model } => {
                 if self.stage.reach(Stage::Started) {
-                    self.id.clone_from(id);
+                    if !id.is_empty() {
+                        self.id.clone_from(id);
+                    }
                     self.model.clone_from(model);
                 }
             }

@@ -101,6 +101,11 @@ impl StreamEncoder {
         }
     }
 
+    /// The answer's id, until its provider names one.
+    pub(in super::super) fn name(&mut self, id: String) {
+        self.id = id;
+    }
+
     pub(in super::super) fn push(&mut self, event: &Event, out: &mut Vec<u8>) {
         if self.stage == Stage::Ended {
             return;
@@ -108,7 +113,9 @@ impl StreamEncoder {
         match event {
             Event::Start { id, model } => {
                 if self.stage == Stage::Waiting {
-                    self.id.clone_from(id);
+                    if !id.is_empty() {
+                        self.id.clone_from(id);
+                    }
                     self.model.clone_from(model);
                     self.start(out);
                 }
