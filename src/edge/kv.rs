@@ -11,18 +11,44 @@ use super::js::{self, Thrown};
 const CACHE_TTL_SECONDS: f64 = 30.0;
 /// Names listed at once; KV's own limit for one call.
 const LIST_MAX: f64 = 1_000.0;
+/// A longer name is no key of KV's: <https://developers.cloudflare.com/kv/platform/limits/>, 2026-11-22.
+const NAME_BYTES_MAX: usize = 512;
 
 /// The entries' texts, in the order of their names; `None` where there is none.
+///
+/// KV gives at most 25 MB at once. Where the entries are more together, or it fails, each is read by itself, one behind
+/// the other, so that a KV which does not answer is asked once more and not a hundred times.
 pub async fn read(env: &Env, names: &[String]) -> Result<Vec<Option<String>>, Thrown> {
-    let keys: Array = names.iter().map(|name| JsValue::from_str(name)).collect();
+    // It refuses all of them for one name that it cannot have.
+    let fit = |name: &&String| name.len() <= NAME_BYTES_MAX;
+    let keys: Array = names
+        .iter()
+        .filter(fit)
+        .map(|name| JsValue::from_str(name))
+        .collect();
+    if let Ok(found) = get(env, keys.into()).await {
+        let found: Map = found.dyn_into().map_err(|_| Thrown)?;
+        let text = |name: &String| found.get(&JsValue::from_str(name)).as_string();
+        return Ok(names.iter().map(text).collect());
+    }
+    let mut texts = Vec::with_capacity(names.len());
+    for name in names {
+        let text = match Some(name).filter(fit) {
+            Some(name) => get(env, JsValue::from_str(name)).await?.as_string(),
+            None => None,
+        };
+        texts.push(text);
+    }
+    Ok(texts)
+}
+
+/// The value of one key, or a map of those of several.
+async fn get(env: &Env, keys: JsValue) -> Result<JsValue, Thrown> {
     let options = js::object(&[
         ("type", "text".into()),
         ("cacheTtl", CACHE_TTL_SECONDS.into()),
     ]);
-    let found = js::call(&binding(env), "get", &[keys.into(), options.into()]).await?;
-    let found: Map = found.dyn_into().map_err(|_| Thrown)?;
-    let text = |name: &String| found.get(&JsValue::from_str(name)).as_string();
-    Ok(names.iter().map(text).collect())
+    js::call(&binding(env), "get", &[keys, options.into()]).await
 }
 
 pub async fn write(env: &Env, name: &str, text: &str) -> Result<(), Thrown> {

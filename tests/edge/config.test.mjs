@@ -87,6 +87,44 @@ test('a route that never was good says where its problems are', async () => {
   await problemsOf('route:stillborn', 0);
 });
 
+describe('entries that KV does not give with others', () => {
+  const VALUE_BYTES_MAX = 25 * 1024 * 1024;
+  const spread = (text, bytes) => `${text.slice(0, -1)}${' '.repeat(bytes - text.length)}${text.slice(-1)}`;
+  const status = async () => (await (await world.fetch('/healthz')).json()).status;
+
+  test('a name too long for KV is that of no route, and one beside it that just fits hides no other', async () => {
+    for (const length of [506, 512]) {
+      const response = await world.post('/v1/chat/completions', { model: 'x'.repeat(length), messages: QUESTION });
+      assert.deepEqual([response.status, (await response.json()).error.code], [404, 'model_not_found'], `${length}`);
+    }
+    const name = 'y'.repeat(506);
+    await world.put(`route:${name}`, { targets: targets('first') });
+    await until('the long name to be listed', async () => {
+      const { data } = await (await world.fetch('/v1/models')).json();
+      return data?.some(({ id }) => id === name);
+    });
+    assert.equal(await status(), 'ok');
+    assert.equal(await targetOf(name), 'first');
+    await world.put(`route:${name}`, null);
+  });
+
+  test('entries of 13 MB are told as problems, and hide no other', async () => {
+    const vast = spread(JSON.stringify({ targets: targets('first') }), 13 * 1024 * 1024);
+    for (const name of ['vast-1', 'vast-2']) await world.put(`route:${name}`, vast);
+    for (const name of ['vast-1', 'vast-2']) await problemsOf(`route:${name}`, 1);
+    for (const name of ['vast-1', 'vast-2']) await world.put(`route:${name}`, null);
+  });
+
+  test('providers as large as KV takes leave the last good ones serving on an edge that starts after them', async () => {
+    await world.put('route:spared', { targets: targets('first') });
+    await isServed('spared', 'first');
+    await world.put('providers', spread(JSON.stringify({ providers: world.providers }), VALUE_BYTES_MAX));
+    await world.restartEdge();
+    assert.equal(await targetOf('spared'), 'first');
+    await world.put('providers', { providers: world.providers });
+  });
+});
+
 const THREE_MISTAKES = {
   targets: [...targets('first', { provider: 'frist' }), ...targets('second', { weight: -1 })],
   deadlines: { first_tokn_ms: 100 },
