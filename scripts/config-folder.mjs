@@ -11,7 +11,7 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { join, sep } from 'node:path';
 
 import { Problem } from './problem.mjs';
 
@@ -73,11 +73,7 @@ export function withMovedOrigins(entries, moves) {
 
 function filesOf(folder) {
   const routes = existsSync(join(folder, 'routes'))
-    ? readdirSync(join(folder, 'routes'), { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && entry.name.endsWith('.json') && !entry.name.startsWith('.'))
-        .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)))
-        .sort()
-        .map((path) => ({ path, add: addRoute(path) }))
+    ? jsonFiles(folder, 'routes').sort().map((path) => ({ path, add: addRoute(path) }))
     : [];
   const single = [
     { path: 'providers.json', add: addProviders },
@@ -85,6 +81,20 @@ function filesOf(folder) {
     { path: 'keys.json', add: addKeys },
   ].filter(({ path }) => existsSync(join(folder, path)));
   return [...single, ...routes];
+}
+
+/**
+ * As `waypost check` finds them: nothing hidden, a file may be a link, and a linked folder, which may hold the link, is left out.
+ * `readdirSync` with `recursive` would follow it.
+ */
+function jsonFiles(folder, below) {
+  return readdirSync(join(folder, below), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(below, entry.name);
+    if (entry.name.startsWith('.')) return [];
+    if (entry.isDirectory()) return jsonFiles(folder, path);
+    const isFile = () => statSync(join(folder, path), { throwIfNoEntry: false })?.isFile();
+    return entry.name.endsWith('.json') && isFile() ? [path] : [];
+  });
 }
 
 function addRoute(path) {

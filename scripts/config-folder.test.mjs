@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -37,6 +37,14 @@ test('a folder becomes KV entries with the text as the team wrote it', async (t)
   });
   assert.deepEqual(routes, ['acme/chat', 'chat']);
   assert.deepEqual([...secrets], ['OWN_A', 'OWN_B']);
+});
+
+test('a route may be a link to a file; what is hidden or leads in a circle is none', async (t) => {
+  const folder = folderWith(t, { elsewhere: '{}', 'routes/._chat.json': '\0', 'routes/.git/x.json': '{}', 'routes/acme/y.json': '{}' });
+  for (const [name, to] of Object.entries({ 'linked.json': '../elsewhere', circle: '.', 'dangling.json': 'nowhere', 'endless.json': '/dev/zero' })) {
+    symlinkSync(to, join(folder, 'routes', name));
+  }
+  assert.deepEqual((await readConfigFolder(folder)).routes, ['acme/y', 'linked']);
 });
 
 test('a plain key is stored as its hash alone', async (t) => {

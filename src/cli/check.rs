@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::{print, print_error};
 use crate::access::KeyTerms;
 use crate::config::{
-    Catalogue, Checked, Problem, Problems, Route, check_redirects, flag_problems, redirects,
-    sha256_hex,
+    Catalogue, Checked, EntryName, Problem, Problems, Route, check_redirects, flag_problems,
+    redirects, sha256_hex,
 };
 
 /// What was found in one folder.
@@ -90,6 +90,7 @@ impl Reading {
         let mut files = Vec::new();
         for file in json_files(&folder) {
             let name = route_name(&folder, &file);
+            self.report.add(dir, &file, name_problems(&name), false);
             if let Some(text) = self.report.read(dir, &file) {
                 let route = Route::parse(&name, &text, &self.catalogue);
                 let route = self.report.take(dir, &file, route);
@@ -140,6 +141,16 @@ impl Reading {
         }
         self.report.add(dir, &file, problems.list, false);
     }
+}
+
+/// A route that no entry can be written for could be neither pushed nor asked for.
+fn name_problems(name: &str) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    if EntryName::parse(&format!("route:{name}")).is_none() {
+        let expected = "a path below `routes` without control characters, of at most 474 bytes";
+        problems.note("(name)", expected, "another");
+    }
+    problems.list
 }
 
 /// The hash that a key of `keys.json` stands for: `sha256:<hex>`, bare hex, or the key itself.
@@ -203,17 +214,18 @@ impl Report {
     }
 }
 
-/// All JSON files below a folder, sorted.
+/// All JSON files below a folder, sorted. What is hidden is none of the team's, and a folder that is linked to may hold the
+/// link; a file may be a link.
 pub(super) fn json_files(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()) {
-        if path.is_dir() {
+    let is_hidden = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    for entry in entries.filter(|entry| !is_hidden(entry)) {
+        let path = entry.path();
+        let is_json = path.extension() == Some("json".as_ref());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             files.extend(json_files(&path));
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+        } else if is_json && path.is_file() {
             files.push(path);
         }
     }

@@ -48,3 +48,36 @@ fn key_itself_is_never_repeated() {
     let output = check(&folder("check").join("broken"), &["--json"]);
     assert!(!String::from_utf8_lossy(&output.stdout).contains("secret"));
 }
+
+/// A folder that holds a link to itself was read forty times over, and a pipe for ever.
+#[cfg(unix)]
+#[test]
+fn links_lead_to_files_and_not_in_circles() {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("linked");
+    let _ = fs::remove_dir_all(&dir);
+    let routes = dir.join("routes");
+    fs::create_dir_all(&routes).unwrap();
+    let route = r#"{"targets":[{"id":"a","provider":"openai","model":"gpt-4o"}]}"#;
+    fs::write(dir.join("elsewhere"), route).unwrap();
+    symlink("../elsewhere", routes.join("linked.json")).unwrap();
+    symlink(".", routes.join("circle")).unwrap();
+    symlink("nowhere", routes.join("dangling.json")).unwrap();
+    symlink("/dev/zero", routes.join("endless.json")).unwrap();
+    fs::write(routes.join("._chat.json"), [0, 255]).unwrap();
+    fs::create_dir(routes.join("folder.json")).unwrap();
+    let told = check(&dir, &[]).stdout;
+    let told = String::from_utf8_lossy(&told);
+    assert_eq!(told, "1 files, 0 problems, 0 warnings\n");
+
+    fs::write(routes.join("two\nlines.json"), route).unwrap();
+    let output = check(&dir, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        told.contains("(name): expected a path below `routes`"),
+        "{told}"
+    );
+}
