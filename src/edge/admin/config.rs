@@ -14,6 +14,7 @@ use worker::Env;
 
 use super::store::{self, Live, Note};
 use super::{check, no_such_path, refuse};
+use crate::chat::RequestError;
 use crate::config::{
     Action, BY_BYTES_MAX, ENTRY_BYTES_MAX, EntryName, NOTE_BYTES_MAX, Precondition, Problem,
     Revision, Unmet, before,
@@ -147,7 +148,7 @@ impl Asked<'_> {
 
     async fn put(&self) -> Answered {
         let bytes = body(self.request, ENTRY_BYTES_MAX as u64).await;
-        let bytes = bytes.map_err(|error| refuse(&ClientError::from(&error)))?;
+        let bytes = bytes.map_err(|error| refuse(&no_entry(&error)))?;
         let text = String::from_utf8(bytes).map_err(|_| refuse(&not_utf8()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let note = self.note(Action::Push)?;
@@ -333,6 +334,18 @@ fn nothing_before() -> ClientError {
     let message =
         "there is no revision before the live one to go back to; DELETE removes the entry";
     ClientError::new(409, "nothing_before", message)
+}
+
+/// What the request's own words say is meant for prompts.
+fn no_entry(error: &RequestError) -> ClientError {
+    let error = ClientError::from(error);
+    if error.status != 413 {
+        return error;
+    }
+    let message = format!(
+        "the body is larger than {ENTRY_BYTES_MAX} bytes, which is the most that an entry may have: make several of it"
+    );
+    ClientError { message, ..error }
 }
 
 fn not_utf8() -> ClientError {
