@@ -209,3 +209,37 @@ describe('what is older than RETENTION_DAYS', () => {
     assert.equal(totals, 2, 'a counter does not fall when its minutes are deleted');
   });
 });
+
+describe('names that a caller makes up', () => {
+  const INVENTED = 1000;
+  let world;
+  let database;
+  before(async () => {
+    world = await startWorld();
+    database = await world.mf.getD1Database('DB');
+  });
+  after(() => world.close());
+
+  test('do not take the labels of routes', async () => {
+    const response = await world.post(CHAT, request(await world.route([{ lab: 'first' }])));
+    await response.text();
+    const record = await world.record(response.headers.get('x-waypost-id'));
+    const queue = await world.mf.getQueueProducer('RECORDS');
+    const send = (records) => queue.send(JSON.stringify({ v: 1, records }), { contentType: 'text' });
+    const made = (place) => {
+      const name = `first/model-${place}`;
+      const attempts = record.attempts.map((attempt) => ({ ...attempt, target: name }));
+      return { ...record, id: `made-up-${place}`, route: name, attempts, outcome: { ...record.outcome, target: name } };
+    };
+    for (let from = 0; from < INVENTED; from += 50) await send(Array.from({ length: 50 }, (_, place) => made(from + place)));
+    await Promise.all([...Array(INVENTED / 50).keys()].map((part) => world.record(`made-up-${part * 50}`)));
+    await send([{ ...record, id: 'after', route: 'route-of-tomorrow' }]);
+    await world.record('after');
+
+    const counted = async (where) => (await database.prepare(`SELECT SUM(completed) AS sum FROM rollups WHERE minute = 0 AND ${where}`).first('sum')) ?? 0;
+    assert.equal(await counted("route = 'route-of-tomorrow'"), 1, 'has labels of its own');
+    const own = await counted("route LIKE 'first/%'");
+    assert.ok(own > 0 && own <= 100, `${own} have labels of their own`);
+    assert.equal(own + (await counted("route = 'other'")), INVENTED, 'each is counted once');
+  });
+});

@@ -30,6 +30,9 @@ use crate::units::UnixMillis;
 
 /// Sets of labels that are counted by their own names. Each is some forty lines of `/metrics`.
 const SERIES_MAX: usize = 300;
+/// Of these, how many may be of names with a slash: a caller who asks for `provider/model` makes such names up, and must not
+/// take the room of the team's own routes.
+const DIRECT_SERIES_MAX: usize = 100;
 /// The two times that are counted in buckets, by the names of their columns.
 const TIMES: [&str; 2] = ["first_token", "total"];
 /// The columns that identify a series.
@@ -208,9 +211,14 @@ fn create_attempt_rollups() -> String {
 
 fn add_series() -> String {
     format!(
-        "INSERT OR IGNORE INTO series ({LABELS}) WITH {FRESH}, {TRIES} \
-         SELECT {LABELS} FROM (SELECT {LABELS} FROM fresh UNION SELECT {LABELS} FROM tries) \
-         WHERE (route, target, variant) NOT IN (SELECT {LABELS} FROM series) ORDER BY {LABELS} \
+        "INSERT OR IGNORE INTO series ({LABELS}) WITH {FRESH}, {TRIES}, \
+         wanted AS (SELECT {LABELS}, instr(route, '/') > 0 AS is_direct FROM \
+         (SELECT {LABELS} FROM fresh UNION SELECT {LABELS} FROM tries) \
+         WHERE (route, target, variant) NOT IN (SELECT {LABELS} FROM series)), \
+         numbered AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY is_direct ORDER BY {LABELS}) AS number FROM wanted), \
+         taken AS (SELECT COUNT(*) AS total, COUNT(NULLIF(instr(route, '/'), 0)) AS direct FROM series) \
+         SELECT {LABELS} FROM numbered CROSS JOIN taken \
+         WHERE NOT is_direct OR number + direct <= {DIRECT_SERIES_MAX} ORDER BY is_direct, {LABELS} \
          LIMIT max(0, {SERIES_MAX} - (SELECT COUNT(*) FROM series))"
     )
 }
