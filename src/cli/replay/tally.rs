@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::estimate::{FIRST_MIN, Log, Overlap, PROPENSITY_MIN, Told};
 use super::interval::{SEEDS_MIN, count};
-use super::sample::{METRICS, Sample, Unfit};
+use super::sample::{Figure, METRICS, Metric, Sample, Unfit};
 use crate::cli::again::{Again, Decided, is_same, not_recorded};
 use crate::cli::table::percent;
 use crate::config::Route;
@@ -148,7 +148,7 @@ impl Tally {
             .collect();
         let is_moved = |sample: &&Sample| !sample.would_stay;
         let targets = self.targets(&log.overlap);
-        let warnings = self.warnings(&log.overlap, &targets, &estimates);
+        let warnings = self.warnings(&log.overlap, &targets);
         RouteReport {
             records: self.samples.len(),
             moved: self.samples.iter().filter(is_moved).count(),
@@ -183,12 +183,16 @@ impl Tally {
         targets
     }
 
-    fn warnings(
-        &self,
-        overlap: &Overlap,
-        targets: &[TargetReport],
-        estimates: &BTreeMap<&'static str, Told>,
-    ) -> Vec<Warning> {
+    /// Records whose cost lacks a part. Not those less the ones that an estimate is of: where the log cannot tell, there is none.
+    fn unpriced(&self) -> usize {
+        let is_unpriced = |sample: &&Sample| {
+            let mut figures = METRICS.into_iter().zip(sample.figures);
+            figures.any(|told| told == (Metric::Cost, Figure::Missing))
+        };
+        self.samples.iter().filter(is_unpriced).count()
+    }
+
+    fn warnings(&self, overlap: &Overlap, targets: &[TargetReport]) -> Vec<Warning> {
         let mut list = Warnings::default();
         list.of_overlap(overlap, targets, !self.samples.is_empty());
         for (unfit, count) in &self.unfit {
@@ -232,10 +236,8 @@ impl Tally {
                 "perhaps not in the log, and where it is not taken to be absent: {names}{unknown}"
             ));
         }
-        let costs = estimates.get("cost_usd_per_1000");
-        let priced = costs.map_or(0, |told| told.exchanges);
-        if priced < all {
-            let count = all - priced;
+        let count = self.unpriced();
+        if count > 0 {
             list.add("cost_unknown", format!(
                 "{count} of {all} records have no known cost, for want of a price: cost is that of the others"
             ));
