@@ -210,10 +210,21 @@ pub(super) fn record_of(text: &[u8]) -> Result<Record, String> {
     }
     serde_json::from_slice(text).map_err(|error: serde_json::Error| {
         if error.is_data() {
-            return "JSON, but no record".to_owned();
+            return format!("JSON, but no record: {}", misfit(&error));
         }
         format!("no JSON: a mistake at column {}", error.column())
     })
+}
+
+/// What is not as a record has it. The reader's own words may quote the file, which may be anybody's: the name of a field
+/// that is not there is ours.
+fn misfit(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let missing = said.split_once(" at line ").map(|(what, _)| what);
+    match missing.filter(|what| what.starts_with("missing field ")) {
+        Some(missing) => missing.to_owned(),
+        None => format!("another value is expected at column {}", error.column()),
+    }
 }
 
 impl Unreadable {
