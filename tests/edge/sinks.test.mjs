@@ -20,13 +20,17 @@ async function startReceiver(status = () => 200) {
   const server = createServer((request, response) => {
     const parts = [];
     request.on('data', (part) => parts.push(part));
-    request.on('end', () => {
+    request.on('end', async () => {
       requests.push({ path: request.url, headers: request.headers, body: Buffer.concat(parts).toString() });
-      response.writeHead(status(requests.length), { location: '/elsewhere' }).end('{}');
+      response.writeHead(await status(requests.length), { location: '/elsewhere' }).end('{}');
     });
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { requests, url: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { requests, url: `http://127.0.0.1:${server.address().port}`, close };
 }
 
 describe('records', () => {
@@ -132,5 +136,44 @@ describe('a sink that is set up wrongly', () => {
     assert.ok(world.logs.some((log) => log.includes('WAYPOST_WEBHOOK_SECRET: expected')), world.logs.join('\n'));
     assert.ok(!world.logs.some((log) => log.includes('too short')));
     assert.deepEqual(hook.requests, []);
+  });
+});
+
+describe('a sink that does not answer', () => {
+  const MESSAGES = 40;
+  const AT_ONCE = 6;
+  let world;
+  let collector;
+  let hook;
+  before(async () => {
+    collector = await startReceiver();
+    hook = await startReceiver(() => new Promise(() => {}));
+    world = await startWorld({
+      bindings: {
+        OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+        WAYPOST_WEBHOOK_URL: hook.url,
+        WAYPOST_WEBHOOK_SECRET: SECRET,
+      },
+    });
+  });
+  after(async () => {
+    await world?.close();
+    collector.close();
+    hook.close();
+  });
+
+  test('holds up neither the records behind it nor the other sink for more than one wait', async () => {
+    const model = await world.route([{ lab: 'first' }]);
+    const response = await world.post(CHAT, { model, messages: [{ role: 'user', content: 'hi' }] });
+    await response.text();
+    const record = await world.record(response.headers.get('x-waypost-id'));
+    const queue = await world.mf.getQueueProducer('RECORDS');
+    const message = (id) => ({ body: JSON.stringify({ v: 1, records: [{ ...record, id }] }), contentType: 'text' });
+    await queue.sendBatch(Array.from({ length: MESSAGES }, (_, place) => message(`before-${place}`)));
+    await until('a try', () => hook.requests.length > 0, WITHIN);
+    await queue.sendBatch([message('behind')]);
+    await until('the record behind', async () => (await world.admin('/records/behind')).status === 200, WITHIN);
+    await until('all traces', () => collector.requests.length >= MESSAGES + 2, WITHIN);
+    assert.ok(hook.requests.length <= 2 * AT_ONCE, `${hook.requests.length} tries`);
   });
 });

@@ -3,6 +3,9 @@
 //! [`forward`] puts a message for each sink into the queue, [`deliver_all`] delivers what comes out of it. A sink that is
 //! no longer configured gets nothing more. Redirects are not followed: what is sent there is signed or has a credential.
 //!
+//! A queue's batch is over when its last message is settled, and records wait behind it. So a sink that does not answer
+//! rests for [`REST`] in this isolate, and its messages are put off unseen.
+//!
 //! | variable | says |
 //! |---|---|
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | the base URL of an OTLP/HTTP receiver; traces go to `/v1/traces` below it |
@@ -15,6 +18,9 @@
 //! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>, read 2026-11-21).
 
 mod signature;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -34,12 +40,19 @@ use crate::units::{Millis, UnixMillis};
 
 /// How long a receiver may take.
 const ANSWER_WITHIN_MS: f64 = 10_000.0;
+/// How long a sink that did not answer is left alone: six times as long as it holds up a batch.
+const REST: Millis = Millis(60_000);
 /// Deliveries at the same time: a Worker opens six connections.
 const AT_ONCE: usize = 6;
 const ID_CHARS: usize = 32;
 const USER_AGENT: &str = concat!("waypost/", env!("CARGO_PKG_VERSION"));
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+thread_local! {
+    /// Until when sinks that did not answer are left alone.
+    static RESTING: RefCell<BTreeMap<Sink, UnixMillis>> = RefCell::default();
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sink {
     Otlp,
@@ -67,6 +80,12 @@ struct Post {
 
 impl Sink {
     const ALL: [Self; 2] = [Self::Otlp, Self::Webhook];
+
+    /// How long it is still to be left alone.
+    fn rest(self, now: UnixMillis) -> Option<Millis> {
+        let until = RESTING.with_borrow(|resting| resting.get(&self).copied())?;
+        Some(until.since(now)).filter(|rest| *rest > Millis(0))
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -121,6 +140,10 @@ pub async fn deliver_all(letters: Vec<(Sink, Letter)>, env: &Env) {
 
 /// Delivers a message, and says whether it is done with.
 async fn settle(sink: Sink, letter: &Letter, env: &Env) -> bool {
+    if let Some(rest) = sink.rest(clock::now()) {
+        retry(&letter.message, Some(rest));
+        return false;
+    }
     let delivered = match sink.url(env) {
         Some(url) => deliver(sink, url, letter, env).await,
         None => Ok(()),
@@ -129,6 +152,10 @@ async fn settle(sink: Sink, letter: &Letter, env: &Env) -> bool {
         Ok(()) => letter.message.ack(),
         Err(ref refusal) => {
             refusal.tell(sink);
+            if matches!(refusal, Refusal::Unreachable) {
+                let until = UnixMillis(clock::now().0.saturating_add(REST.0));
+                RESTING.with_borrow_mut(|resting| resting.insert(sink, until));
+            }
             retry(&letter.message, refusal.retry_after());
         }
     }
