@@ -293,10 +293,11 @@ impl Exchange {
         } else {
             BYTES_KEPT_MAX
         };
+        // What comes behind the end of an answer takes nothing from it.
         let is_flood = self.client.may_keep()
             && self
                 .live(attempt)
-                .is_some_and(|running| running.bytes() > kept_max);
+                .is_some_and(|running| running.bytes() > kept_max && !running.has_end_marker());
         let failed = if is_flood {
             Err(attempt::too_large(ANSWER_BYTES_MAX))
         } else {
