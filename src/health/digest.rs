@@ -61,12 +61,28 @@ pub struct LogMean {
     pub weight: f64,
 }
 
+/// What one attempt counts, from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weight {
+    /// Its success or failure.
+    pub outcome: f64,
+    /// Its times and its length.
+    pub times: f64,
+}
+
+impl Weight {
+    pub const WHOLE: Self = Self {
+        outcome: 1.0,
+        times: 1.0,
+    };
+}
+
 impl LogMean {
-    pub(super) fn add(&mut self, quantity: f64) {
+    pub(super) fn add(&mut self, quantity: f64, weight: f64) {
         let ln = libm::log(quantity.max(FLOOR));
-        self.sum += ln;
-        self.squares += ln * ln;
-        self.weight += 1.0;
+        self.sum += weight * ln;
+        self.squares += weight * ln * ln;
+        self.weight += weight;
     }
 
     pub(super) fn scale(&mut self, factor: f64) {
@@ -204,21 +220,22 @@ impl Digest {
         ttft: Option<Millis>,
         streaming: Option<Millis>,
         answer: Tokens,
+        weight: Weight,
         now: UnixMillis,
     ) {
         *self = self.decayed(now);
-        self.attempts += 1.0;
-        self.successes += 1.0;
+        self.attempts += weight.outcome;
+        self.successes += weight.outcome;
         if let Some(ttft) = ttft {
-            self.ln_ttft_seconds.add(ttft.as_seconds());
+            self.ln_ttft_seconds.add(ttft.as_seconds(), weight.times);
         }
         if answer.0 > 0 {
-            self.ln_answer_tokens.add(answer.as_f64());
+            self.ln_answer_tokens.add(answer.as_f64(), weight.times);
         }
         // One token arrives at once: there is no time between tokens to measure.
         if let (Some(streaming), true) = (streaming, answer.0 > 1) {
             let per_token = streaming.as_seconds() / (answer.as_f64() - 1.0);
-            self.ln_seconds_per_token.add(per_token);
+            self.ln_seconds_per_token.add(per_token, weight.times);
         }
     }
 
@@ -229,24 +246,27 @@ impl Digest {
     }
 
     /// It would have taken longer than this: the least that it can be counted as.
-    pub fn outrun(&mut self, waited: Millis, now: UnixMillis) {
+    pub fn outrun(&mut self, waited: Millis, weight: Weight, now: UnixMillis) {
         *self = self.decayed(now);
-        self.ln_ttft_seconds.add(waited.as_seconds());
+        self.ln_ttft_seconds.add(waited.as_seconds(), weight.times);
     }
 
-    pub fn failed(&mut self, is_rate_limit: bool, now: UnixMillis) {
+    pub fn failed(&mut self, is_rate_limit: bool, weight: Weight, now: UnixMillis) {
         *self = self.decayed(now);
-        self.attempts += 1.0;
+        self.attempts += weight.outcome;
         if is_rate_limit {
-            self.rate_limited += 1.0;
+            self.rate_limited += weight.outcome;
         }
     }
 
-    /// Takes back a part of the attempt that was just counted.
-    pub(super) fn discount(&mut self, part: f64, is_success: bool) {
-        self.attempts = (self.attempts - part).max(0.0);
-        if is_success {
-            self.successes = (self.successes - part).clamp(0.0, self.attempts);
+    /// What one more attempt may count for no sum to rest on more than `weight_max` of them.
+    pub(super) fn room(&self, weight_max: f64, now: UnixMillis) -> Weight {
+        let it = self.decayed(now);
+        let room = |weight: f64| (weight_max - weight).clamp(0.0, 1.0);
+        let times = it.ln_ttft_seconds.weight.max(it.ln_answer_tokens.weight);
+        Weight {
+            outcome: room(it.attempts),
+            times: room(times),
         }
     }
 

@@ -106,7 +106,7 @@ impl Learned {
         if let Some(text) = expected.text.filter(|text| text.0 > 0 && counted > 0.0) {
             let factor = counted / text.as_f64();
             let believed = factor.clamp(1.0 / PROMPT_FACTOR_MAX, PROMPT_FACTOR_MAX);
-            self.ln_prompt_factor.add(believed);
+            self.ln_prompt_factor.add(believed, 1.0);
         }
         let cached = usage.cached.as_f64();
         self.cache_hits.add(cached, expected.warm.as_f64());

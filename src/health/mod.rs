@@ -45,7 +45,7 @@ use crate::dialects::{Prefix, Room};
 use crate::units::{Millis, Tokens, UnixMillis};
 
 pub use budget::{RETRY_FLOOR, RETRY_RATIO, RetryBudget};
-pub use digest::Digest;
+pub use digest::{Digest, Weight};
 pub use held::{FOLD_INTERVAL, HELD_MAX, Held};
 pub use learned::{CACHE_HITS_PRIOR, Expected, LEARNED_HALF_LIFE, Learned, PROMPT_FACTOR_MAX};
 pub use parts::{ENTRY, Edition, PARTS, Reading, by_part, part_of};

@@ -15,10 +15,10 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::digest::Digest;
+use super::digest::{Digest, Weight};
 use super::report::{Told, Verdict};
 use super::room::Rooms;
-use super::voices::Voices;
+use super::voices::{OWN_WEIGHT_MAX, Voices};
 use super::{Observation, View};
 use crate::chat::{AttemptFailure, Phase};
 use crate::dialects::Room;
@@ -207,10 +207,9 @@ impl Standing {
                 answer,
                 counted,
             } => {
-                let weight = self.voices.attempt(scope, now);
+                let weight = self.weigh(scope, now);
                 for digest in [&mut self.digest, &mut self.unreported] {
-                    digest.succeeded(*ttft, *streaming, *answer, now);
-                    digest.discount(1.0 - weight, true);
+                    digest.succeeded(*ttft, *streaming, *answer, weight, now);
                     if let Some((expected, usage)) = counted {
                         digest.counted(*expected, usage, now);
                     }
@@ -223,8 +222,9 @@ impl Standing {
                 self.succeeded(took, now);
             }
             Observation::Outrun { waited } => {
-                self.digest.outrun(*waited, now);
-                self.unreported.outrun(*waited, now);
+                let weight = self.digest.room(OWN_WEIGHT_MAX, now);
+                self.digest.outrun(*waited, weight, now);
+                self.unreported.outrun(*waited, weight, now);
                 self.give_probe_back(now);
             }
             Observation::Left => self.give_probe_back(now),
@@ -232,6 +232,15 @@ impl Standing {
                 self.failed(scope, failure, now);
             }
             Observation::Failed(_) => self.give_probe_back(now),
+        }
+    }
+
+    /// What an attempt of this scope counts, here and in what is reported.
+    fn weigh(&mut self, scope: u64, now: UnixMillis) -> Weight {
+        let room = self.digest.room(OWN_WEIGHT_MAX, now);
+        Weight {
+            outcome: self.voices.attempt(scope, room.outcome, now),
+            ..room
         }
     }
 
@@ -428,10 +437,9 @@ impl Standing {
 
     fn failed(&mut self, scope: u64, failure: &AttemptFailure, now: UnixMillis) {
         let is_rate_limit = matches!(failure, AttemptFailure::RateLimited { .. });
-        let weight = self.voices.attempt(scope, now);
+        let weight = self.weigh(scope, now);
         for digest in [&mut self.digest, &mut self.unreported] {
-            digest.failed(is_rate_limit, now);
-            digest.discount(1.0 - weight, false);
+            digest.failed(is_rate_limit, weight, now);
         }
         self.voices.failure(scope);
         let may_eject = self.voices.may_eject(scope, failure, now);

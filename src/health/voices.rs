@@ -9,18 +9,26 @@
 //!   second scope has failed in that row, or if no other has succeeded for [`OTHERS_WINDOW`].
 //!
 //! What no caller can bring about (a refused connection, a 503, a rate limit with its time) ejects whoever met it. With
-//! one scope in all, everything counts as if none of this were here, but for a ceiling to its sample.
+//! one scope in all, everything counts as if none of this were here.
+//!
+//! **All together weigh no more than [`OWN_WEIGHT_MAX`] either.** What has faded makes room for what comes. So where
+//! requests are many a figure is a mean over time, and a minute of ten times the requests counts no more than any other.
+//! Were it a mean over requests, a target that was overrun for a minute, and hardly asked since, would have the figures of
+//! that minute for as many half-lives as it takes to halve thousands of attempts down to a few.
 
 use crate::chat::AttemptFailure;
 use crate::units::{Millis, UnixMillis};
 
 /// Scopes that are counted by themselves. Of five, at most one makes up more than half.
 const VOICES_MAX: usize = 4;
-/// What the recent attempts of a scope without any others weigh at the most: more make a rate no truer.
-const ALONE_MAX: f64 = 100.0;
+/// What the recent attempts of all scopes weigh at the most; two attempts in three seconds come to as much. What other
+/// numbers come to stands in `docs/scale.md`, "How the constants were chosen".
+pub(super) const OWN_WEIGHT_MAX: f64 = 30.0;
 /// What those of a scope among others may weigh, however few the others' are. By the prior of the posterior (4.5 of 5),
 /// this many failures leave it at one half.
 const AMONG_OTHERS_MIN: f64 = 4.0;
+/// What they may weigh however many the others' are, so that there is as much room for the others'.
+const AMONG_OTHERS_MAX: f64 = OWN_WEIGHT_MAX / 2.0;
 /// Less than one attempt within a half-life is nobody.
 const OTHERS_MIN: f64 = 0.5;
 /// How long a success of another scope speaks against a scope that fails.
@@ -57,22 +65,22 @@ struct Row {
 }
 
 impl Voices {
-    /// Counts an attempt, and says how much it weighs, from 0 to 1.
-    pub(super) fn attempt(&mut self, scope: u64, now: UnixMillis) -> f64 {
+    /// Counts an attempt, and says how much it weighs, from 0 to the room that is left.
+    pub(super) fn attempt(&mut self, scope: u64, room: f64, now: UnixMillis) -> f64 {
         self.decay(now);
         self.all += 1.0;
         let all = self.all;
         let Some(voice) = self.voice(scope) else {
-            return 1.0;
+            return 0.0;
         };
         voice.attempts += 1.0;
         let others = (all - voice.attempts).max(0.0);
         let limit = if others < OTHERS_MIN {
-            ALONE_MAX
+            OWN_WEIGHT_MAX
         } else {
-            others.max(AMONG_OTHERS_MIN)
+            others.clamp(AMONG_OTHERS_MIN, AMONG_OTHERS_MAX)
         };
-        let weight = (limit - voice.weight).clamp(0.0, 1.0);
+        let weight = (limit - voice.weight).clamp(0.0, room);
         voice.weight += weight;
         weight
     }

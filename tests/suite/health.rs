@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use waypost::chat::{AttemptFailure, Phase, Usage};
-use waypost::health::{Admission, Digest, Expected, Health, LEARNED_HALF_LIFE, Observation};
+use waypost::health::{
+    Admission, Digest, Expected, Health, LEARNED_HALF_LIFE, Observation, Weight,
+};
 use waypost::units::{Millis, Tokens, UnixMillis};
 
 /// A digest that observed a few attempts at random times.
@@ -18,11 +20,12 @@ fn digest() -> impl Strategy<Value = Digest> {
                     Some(Millis(millis)),
                     Some(Millis(millis * 3)),
                     Tokens(tokens),
+                    Weight::WHOLE,
                     now,
                 );
                 digest.counted(expected(tokens), &usage(millis, tokens), now);
             } else {
-                digest.failed(tokens % 2 == 0, now);
+                digest.failed(tokens % 2 == 0, Weight::WHOLE, now);
             }
         }
         digest
@@ -129,9 +132,41 @@ proptest! {
 #[test]
 fn observation_counts_half_after_thirty_seconds() {
     let mut digest = Digest::default();
-    digest.failed(true, UnixMillis(0));
+    digest.failed(true, Weight::WHOLE, UnixMillis(0));
     let later = digest.decayed(UnixMillis(30_000));
     assert_eq!((later.attempts, later.rate_limited), (0.5, 0.5));
+}
+
+/// Failures from the 60th to the 120th second, successes before and after; so many a second in calm and in between.
+fn after_a_bad_minute(calm: u64, between: u64) -> Health {
+    let mut health = Health::default();
+    let limited = Observation::Failed(AttemptFailure::RateLimited {
+        status: 429,
+        retry_after: None,
+    });
+    for second in 0..180 {
+        let is_bad = (60..120).contains(&second);
+        let (count, outcome) = if is_bad {
+            (between, limited.clone())
+        } else {
+            (calm, succeeded())
+        };
+        for nth in 0..count {
+            let at = UnixMillis(100_000 + second * 1_000 + nth * 1_000 / count);
+            health.observe("t", &outcome, at);
+        }
+    }
+    health
+}
+
+#[test]
+fn a_minute_of_a_hundred_times_the_requests_is_forgotten_like_any_other() {
+    let figures = |calm, between| {
+        let view = after_a_bad_minute(calm, between).view("t", UnixMillis(280_000));
+        format!("{:.1} {:.0}", view.p_success, view.rate_limited)
+    };
+    let told = [figures(2, 2), figures(2, 200), figures(200, 2)];
+    assert_eq!(told, ["0.8 6"; 3]);
 }
 
 #[test]

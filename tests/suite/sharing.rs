@@ -185,7 +185,7 @@ proptest! {
         prop_assert!(is_near(&isolate.view("t", now), &alone.view("t", now)), "through the place");
     }
 
-    /// However much the others have seen, it is a prior of twenty observations, or five from afar.
+    /// However much an isolate has seen, it weighs thirty observations; what the others have, twenty, or five from afar.
     #[test]
     fn others_weigh_no_more_than_their_bound(own in 0_usize..50, theirs in 0_usize..400, is_near in any::<bool>()) {
         let mut isolate = Isolate::new("a", "FRA", "EU");
@@ -201,8 +201,9 @@ proptest! {
         }
         let after = isolate.view("t", START).p_success;
         let count = |number: usize| f64::from(u32::try_from(number).unwrap());
+        let own = count(own).min(30.0);
         let bound = count(theirs).min(if is_near { 20.0 } else { 5.0 });
-        let expected = (count(own) + 4.5) / (count(own) + bound + 5.0);
+        let expected = (own + 4.5) / (own + bound + 5.0);
         prop_assert!((after - expected).abs() < 1e-4, "{} to {}, expected {}", before, after, expected);
     }
 
